@@ -1,0 +1,66 @@
+//! What the kernel programs and userspace must agree on: record layouts, kinds, settings and loss keys.
+//!
+//! Compiled twice, for `bpfel-unknown-none` and for the host. Every shared struct is `repr(C)`, made of
+//! integers only and free of padding: `layout.rs` asserts that at compile time on both targets, and the
+//! `user` feature derives zerocopy traits, which reject padding by themselves. Nothing here allocates, reads
+//! memory or knows BPF.
+
+#![no_std]
+#![allow(missing_debug_implementations, reason = "zerocopy's derive makes marker types without it")]
+
+mod file;
+mod kind;
+mod layout;
+mod loss;
+mod network;
+mod offsets;
+mod process;
+mod record;
+mod settings;
+
+pub use file::{FileWire, file_flag};
+pub use kind::{Domain, Kind, UnknownKind};
+pub use loss::{COUNTER_SLOTS, LossReason, UnknownReason, counter_slot};
+pub use network::{NetworkWire, network_flag};
+pub use offsets::{MISSING, Offsets};
+pub use process::{CredentialsWire, ExecWire, ExitWire, ForkWire, exec_flag};
+pub use record::{Capture, RecordHeader, StrRef, TaskWire, task_flag};
+pub use settings::{Settings, filter_flag};
+
+/// Version of every layout in this crate. A record with another version is a counted decode error.
+pub const WIRE_VERSION: u16 = 1;
+
+/// Longest path the kernel side writes, in bytes.
+pub const PATH_MAX: usize = 4096;
+
+/// Longest argument vector the kernel side writes, in bytes; [`Settings::argv_max`] may lower it.
+pub const ARGV_MAX: usize = 32 * 1024;
+
+/// Longest record the kernel side writes, in bytes: an exec with a full argument vector and every path full.
+pub const RECORD_MAX: usize = 64 * 1024;
+
+/// Names of maps and programs that userspace looks up by name; at most 15 bytes, the kernel's limit.
+pub mod name {
+    /// Ring of process records, woken on every record.
+    pub const PROC_EVENTS: &str = "PROC_EVENTS";
+    /// Ring of network records, drained on a timer.
+    pub const NET_EVENTS: &str = "NET_EVENTS";
+    /// Ring of file records, drained on a timer.
+    pub const FILE_EVENTS: &str = "FILE_EVENTS";
+    /// Per-CPU `u64` per domain: records the kernel side wanted to send.
+    pub const SEQUENCES: &str = "SEQUENCES";
+    /// Per-CPU `u64` per [`counter_slot`](crate::counter_slot): records that were not sent, by kind and reason.
+    pub const COUNTERS: &str = "COUNTERS";
+    /// Hash of thread-group ids that pass the pid filter; children are added at fork.
+    pub const FILTER_PIDS: &str = "FILTER_PIDS";
+    /// Tail calls from `sys_enter` by system call number.
+    pub const ENTER_CALLS: &str = "ENTER_CALLS";
+    /// Tail calls from `sys_exit` by system call number.
+    pub const EXIT_CALLS: &str = "EXIT_CALLS";
+    /// Tail calls between the stages of one probe.
+    pub const STAGE_CALLS: &str = "STAGE_CALLS";
+    /// Read-only global: [`Settings`](crate::Settings).
+    pub const SETTINGS: &str = "SETTINGS";
+    /// Read-only global: [`Offsets`](crate::Offsets).
+    pub const OFFSETS: &str = "OFFSETS";
+}

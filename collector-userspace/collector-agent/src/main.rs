@@ -1,0 +1,3 @@
+//! The collector binary.
+
+fn main() {}

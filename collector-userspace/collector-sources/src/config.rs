@@ -1,0 +1,80 @@
+//! What to capture and how: the input of the plan and the loader.
+
+use std::time::Duration;
+
+use collector_common::{ARGV_MAX, Domain, Kind};
+
+/// Configuration of kernel capture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelConfig {
+    /// Kinds to capture, see [`Kind::bit`].
+    pub kinds: u64,
+    /// Whose operations to capture.
+    pub filter: Filter,
+    /// Bytes of each ring; rounded up to a power of two of at least a page.
+    pub rings: RingSizes,
+    /// Bytes of an argument vector to keep, at most [`ARGV_MAX`].
+    pub argv_max: u32,
+    /// How often the network and file rings are drained.
+    pub drain_interval: Duration,
+    /// Most processes kept in the identity table; the oldest dead ones go first.
+    pub max_processes: usize,
+    /// Whether the agent's own network and file operations are left out (counted, not sent).
+    pub exclude_own: bool,
+    /// Whether the kernel accounts run time per program (costs about 30 ns a run); `collector stats` shows it.
+    pub program_statistics: bool,
+}
+
+/// Bytes of the three rings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingSizes {
+    /// Process records.
+    pub process: u32,
+    /// Network records.
+    pub network: u32,
+    /// File records.
+    pub file: u32,
+}
+
+/// Whose operations are captured. An empty filter captures everybody's; set parts must all hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// These processes and their descendants.
+    pub pids: Vec<u32>,
+    /// Processes of this control group id.
+    pub cgroup_id: Option<u64>,
+    /// Processes of this real user id.
+    pub uid: Option<u32>,
+}
+
+impl Default for KernelConfig {
+    fn default() -> Self {
+        Self {
+            kinds: Kind::ALL.iter().fold(0, |mask, kind| mask | kind.bit()),
+            filter: Filter::default(),
+            rings: RingSizes { process: 8 << 20, network: 4 << 20, file: 16 << 20 },
+            argv_max: ARGV_MAX as u32,
+            drain_interval: Duration::from_millis(25),
+            max_processes: 32_768,
+            exclude_own: true,
+            program_statistics: false,
+        }
+    }
+}
+
+impl KernelConfig {
+    /// Whether any kind of `domain` is wanted.
+    #[must_use]
+    pub fn wants(&self, domain: Domain) -> bool {
+        Kind::ALL.iter().any(|kind| kind.domain() == domain && self.kinds & kind.bit() != 0)
+    }
+
+    /// Leaves only the kinds of these domains switched on.
+    pub fn retain_domains(&mut self, domains: &[Domain]) {
+        for kind in Kind::ALL {
+            if !domains.contains(&kind.domain()) {
+                self.kinds &= !kind.bit();
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! `cargo xtask`: build, run, test and check the project. One file per verb; this one only names them.
+//!
+//! To add a verb: a file with its argument struct and a function, and here a variant and a match arm.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod apt;
+mod build;
+mod command;
+mod ebpf;
+mod fuzz;
+mod packages;
+mod project;
+mod run;
+mod rust_src;
+mod setup;
+mod sysroot;
+mod test;
+mod tidy;
+mod tools;
+
+use project::Project;
+
+/// Build, run, test and check the collector.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    /// Where the `library/` directory of this compiler's own source is, if it is to be found nowhere else.
+    #[arg(long, global = true, value_name = "DIR", env = "COLLECTOR_RUST_SRC")]
+    rust_src: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Fetch what builds and tests need, pinned and under target/ (the other verbs do this by themselves).
+    Setup,
+    /// Compile the kernel programs to target/bpf/collector.bpf.o.
+    BuildEbpf,
+    /// Compile the kernel programs and the agent, in release mode.
+    Build,
+    /// Build, then run the agent as root; what follows `--` goes to `collector run`.
+    Run(run::Args),
+    /// Run every check and every test, cheap ones first.
+    Test(test::Args),
+    /// Check what compilers do not: module docs, dependency direction, links, names …
+    Tidy,
+    /// What the CI machine runs: `test`, and checks for which it happens to have the tool.
+    Ci,
+    /// Run the fuzz targets for a while each.
+    Fuzz(fuzz::Args),
+}
+
+fn main() -> ExitCode {
+    let Cli { rust_src, verb } = Cli::parse();
+    let result = Project::find(rust_src).and_then(|project| match verb {
+        Verb::Setup => setup::command(&project),
+        Verb::BuildEbpf => ebpf::build(&project).map(drop),
+        Verb::Build => build::build(&project).map(drop),
+        Verb::Run(args) => run::run(&project, &args),
+        Verb::Test(args) => test::test(&project, &args),
+        Verb::Tidy => tidy::tidy(&project),
+        Verb::Ci => test::ci(&project),
+        Verb::Fuzz(args) => fuzz::fuzz(&project, &args),
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // `{:#}` is the chain of causes in one line, without a backtrace whatever RUST_BACKTRACE says.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
