@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::command::{cannot_start, capture, say};
+use crate::command::{cannot_start, capture_tersely, say};
 
 const PACKAGE: &str = "rust-src";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -78,8 +78,9 @@ impl PrivateApt {
 
     /// The full Debian version of the package that carries `release`.
     fn find(&self, release: &str) -> Result<String> {
-        capture(self.command("apt-get").args(["-qq", "update"])).context(format!("suite {}", self.suite))?;
-        let offered = capture(self.command("apt-cache").args(["madison", PACKAGE]))?;
+        capture_tersely(self.command("apt-get").args(["-qq", "update"]))
+            .context(format!("suite {}", self.suite))?;
+        let offered = capture_tersely(self.command("apt-cache").args(["madison", PACKAGE]))?;
         let versions = parse_madison(&offered);
         match versions.iter().find(|version| upstream(version) == release) {
             Some(version) => Ok((*version).to_owned()),
@@ -89,7 +90,9 @@ impl PrivateApt {
     }
 
     fn download(&self, version: &str) -> Result<PathBuf> {
-        capture(self.command("apt-get").args(["-qq", "download"]).arg(format!("{PACKAGE}={version}")))?;
+        capture_tersely(
+            self.command("apt-get").args(["-qq", "download"]).arg(format!("{PACKAGE}={version}")),
+        )?;
         let entries =
             fs::read_dir(&self.dir).with_context(|| format!("cannot read {}", self.dir.display()))?;
         entries

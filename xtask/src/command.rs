@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::io;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 
 use anyhow::{Context, Result, anyhow, bail};
 
@@ -24,14 +24,44 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 
 /// Runs `command` and returns its stdout. On failure the last line it wrote to stderr becomes the error.
 pub(crate) fn capture(command: &mut Command) -> Result<String> {
-    let output = command.stdin(Stdio::null()).output().map_err(|error| cannot_start(command, &error))?;
-    if !output.status.success() {
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        let last = stderr.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("no message");
-        bail!("`{}` failed ({}): {last}", display(command), output.status);
+    match output(command)? {
+        Ok(stdout) => Ok(stdout),
+        Err(Failure { status, stderr }) => {
+            let last = lines(&stderr).next_back().unwrap_or("no message");
+            bail!("`{}` failed ({status}): {last}", display(command))
+        }
     }
-    String::from_utf8(output.stdout)
-        .with_context(|| format!("`{}` printed text that is not UTF-8", display(command)))
+}
+
+/// Like [`capture`], for a command line too long to show: the error is the first line it wrote to stderr.
+pub(crate) fn capture_tersely(command: &mut Command) -> Result<String> {
+    match output(command)? {
+        Ok(stdout) => Ok(stdout),
+        Err(Failure { status, stderr }) => {
+            let program = command.get_program().display();
+            bail!("{program}: {}", lines(&stderr).next().unwrap_or(&status.to_string()))
+        }
+    }
+}
+
+struct Failure {
+    status: ExitStatus,
+    stderr: String,
+}
+
+fn output(command: &mut Command) -> Result<std::result::Result<String, Failure>> {
+    let Output { status, stdout, stderr } =
+        command.stdin(Stdio::null()).output().map_err(|error| cannot_start(command, &error))?;
+    if !status.success() {
+        return Ok(Err(Failure { status, stderr: String::from_utf8_lossy(&stderr).into_owned() }));
+    }
+    let stdout = String::from_utf8(stdout);
+    Ok(Ok(stdout.with_context(|| format!("`{}` printed text that is not UTF-8", display(command)))?))
+}
+
+/// The lines that say something.
+fn lines(text: &str) -> impl DoubleEndedIterator<Item = &str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty())
 }
 
 /// Finds a program in `PATH`.
@@ -81,6 +111,14 @@ mod tests {
         let error =
             capture(Command::new("sh").args(["-c", "echo first >&2; echo last >&2; exit 3"])).unwrap_err();
         assert!(error.to_string().ends_with("(exit status: 3): last"), "{error}");
+    }
+
+    #[test]
+    fn a_terse_error_starts_where_the_trouble_did() {
+        let error = capture_tersely(Command::new("sh").args(["-c", "echo first >&2; echo last >&2; exit 3"]));
+        assert_eq!(error.unwrap_err().to_string(), "sh: first");
+        let error = capture_tersely(Command::new("sh").args(["-c", "exit 3"])).unwrap_err();
+        assert_eq!(error.to_string(), "sh: exit status: 3");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
@@ -102,7 +103,9 @@ fn from_rustup(rustc: &Rustc, in_sysroot: &Path) -> Result<PathBuf> {
          from it; this adds to your toolchain in {}",
         rustc.sysroot.display()
     ));
-    let mut rustup = std::process::Command::new("rustup");
+    let mut rustup = Command::new("rustup");
+    // Its backtrace would bury its message.
+    rustup.env_remove("RUST_BACKTRACE");
     run(rustup.args(["component", "add", "rust-src", "--toolchain", toolchain]))?;
     if !is_library(in_sysroot) {
         bail!("the component was added, but {} is absent", in_sysroot.display());

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::command::{capture, find_program, is_root, run, say};
-use crate::project::Project;
+use crate::project::{Project, relative};
 use crate::{build, ebpf, tidy};
 
 /// The package whose test target [`KERNEL_TARGET`] loads programs into the running kernel.
@@ -73,12 +73,14 @@ fn checks_and_tests(steps: &mut Steps, project: &Project, args: &Args) -> Result
 
 /// rustfmt over the workspace and the two crates outside it.
 fn format(project: &Project) -> Result<()> {
-    let remedy = "run `cargo fmt` there";
-    run(project.cargo().args(["fmt", "--all", "--check"])).context(remedy)?;
+    let check = |command: &mut Command, remedy: &str| {
+        run(command.arg("--check")).with_context(|| format!("not formatted; run `{remedy}`"))
+    };
+    check(project.cargo().args(["fmt", "--all"]), "cargo fmt --all")?;
     for manifest in [project.ebpf_manifest(), project.fuzz_manifest()] {
         if manifest.is_file() {
-            run(project.cargo().args(["fmt", "--check", "--manifest-path"]).arg(&manifest))
-                .context(remedy)?;
+            let remedy = format!("cargo fmt --manifest-path {}", relative(&manifest, &project.root));
+            check(project.cargo().args(["fmt", "--manifest-path"]).arg(&manifest), &remedy)?;
         }
     }
     Ok(())

@@ -94,11 +94,19 @@ fn collect(root: &Path, dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
             if !NOT_OURS.iter().any(|name| entry.file_name() == *name) {
                 collect(root, &path, files)?;
             }
-        } else if kind.is_file() {
+        } else if kind.is_file() && is_written_by_us(&path) {
             files.push(path.strip_prefix(root).unwrap_or(&path).to_owned());
         }
     }
     Ok(())
+}
+
+/// Whether a file is of a kind that people of this project write, as opposed to captures, logs and databases.
+fn is_written_by_us(path: &Path) -> bool {
+    const KINDS: &[&str] =
+        &["css", "html", "js", "md", "proto", "rs", "service", "sh", "sql", "toml", "yaml", "yml"];
+    // Without an extension: scripts, Dockerfiles, .gitignore.
+    path.extension().is_none_or(|kind| KINDS.iter().any(|known| kind == *known))
 }
 
 /// The content of a file, or nothing when it is not text.
