@@ -57,8 +57,20 @@ pub mod name {
     pub const ENTER_CALLS: &str = "ENTER_CALLS";
     /// Tail calls from `sys_exit` by system call number.
     pub const EXIT_CALLS: &str = "EXIT_CALLS";
-    /// Tail calls between the stages of one probe.
-    pub const STAGE_CALLS: &str = "STAGE_CALLS";
+    /// Second stage of the exec probe.
+    pub const EXEC_STAGES: &str = "EXEC_STAGES";
+    /// Second stage of the probes on `sys_enter`.
+    pub const ENTER_STAGES: &str = "ENTER_STAGES";
+    /// Second stage of the probes on `sys_exit`.
+    pub const EXIT_STAGES: &str = "EXIT_STAGES";
+    /// Second stage of the probe on process exit.
+    pub const QUIT_STAGES: &str = "QUIT_STAGES";
+    /// Buffers per processor, sized by the loader: exec records.
+    pub const EXEC_SCRATCH: &str = "EXEC_SCRATCH";
+    /// Buffers per processor: file records of system calls.
+    pub const FILE_SCRATCH: &str = "FILE_SCRATCH";
+    /// Buffers per processor: file records of process exit.
+    pub const QUIT_SCRATCH: &str = "QUIT_SCRATCH";
     /// Read-only global: [`Settings`](crate::Settings).
     pub const SETTINGS: &str = "SETTINGS";
     /// Read-only global: [`Offsets`](crate::Offsets).

@@ -186,6 +186,8 @@ offsets! {
     vfsmount_root: "vfsmount.mnt_root",
     /// Flags of a mount.
     vfsmount_flags: "vfsmount.mnt_flags",
+    /// Tasks that share the descriptor table.
+    files_count: "files_struct.count",
     /// Descriptor table.
     files_fdt: "files_struct.fdt",
     /// Size of a descriptor table.

@@ -2,6 +2,8 @@
 //! for constants and removes what is switched off.
 
 /// Filters and switches.
+///
+/// With [`filter_flag::CGROUP`] descendants of the control group pass as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
     feature = "user",
@@ -31,4 +33,6 @@ pub mod filter_flag {
     pub const CGROUP: u32 = 2;
     /// Only processes of one user.
     pub const UID: u32 = 4;
+    /// Not a filter: control groups are those of the v1 memory hierarchy, because the v2 one is not in use.
+    pub const CGROUP_V1: u32 = 8;
 }

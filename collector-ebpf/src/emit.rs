@@ -1,0 +1,104 @@
+//! The only code that touches ring space, sequences and loss counters.
+
+use core::intrinsics::{AtomicOrdering, atomic_xadd};
+
+use aya_ebpf::helpers::generated::{
+    bpf_get_smp_processor_id, bpf_ktime_get_boot_ns, bpf_ringbuf_output,
+};
+use aya_ebpf::maps::RingBuf;
+use collector_common::{Capture, Domain, Kind, LossReason, RecordHeader, WIRE_VERSION, counter_slot};
+
+use crate::maps::{COUNTERS, FILE_EVENTS, NET_EVENTS, PROC_EVENTS, SEQUENCES};
+use crate::scratch::Scratch;
+
+/// `BPF_RB_NO_WAKEUP`: userspace drains network and file rings on a timer, a tenth of the cost of a wake-up
+/// per record.
+const NO_WAKEUP: u64 = 1;
+
+/// Now, on the boot clock.
+#[inline(always)]
+pub fn now() -> u64 {
+    // SAFETY: the helper has no preconditions.
+    unsafe { bpf_ktime_get_boot_ns() }
+}
+
+/// Adds one to the counter of `kind` and `reason`.
+#[inline(always)]
+pub fn count(kind: Kind, reason: LossReason) {
+    if let Some(counter) = COUNTERS.get_ptr_mut(counter_slot(kind, reason)) {
+        // SAFETY: a valid, aligned map value. Atomic, because a network probe may interrupt another one.
+        let _: u64 = unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(counter, 1) };
+    }
+}
+
+/// The next number of this processor's sequence in the domain of `kind`.
+#[inline(always)]
+fn next_sequence(kind: Kind) -> u64 {
+    match SEQUENCES.get_ptr_mut(kind.domain() as u32) {
+        // SAFETY: as in `count`.
+        Some(sequence) => unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(sequence, 1) },
+        None => 0,
+    }
+}
+
+/// A header for a record of `len` bytes; takes the next sequence number.
+#[inline(always)]
+pub fn header(kind: Kind, capture: Capture, len: usize) -> RecordHeader {
+    RecordHeader {
+        len: len as u32,
+        kind: kind as u16,
+        version: WIRE_VERSION,
+        // SAFETY: the helper has no preconditions.
+        cpu: unsafe { bpf_get_smp_processor_id() },
+        capture: capture as u32,
+        seq: next_sequence(kind),
+        ktime_ns: now(),
+    }
+}
+
+/// Reserves a record of fixed size, lets `fill` write all of it, and sends it. Without room, the record is
+/// counted and its sequence number leaves a gap.
+#[inline(always)]
+pub fn fixed<T: 'static>(kind: Kind, capture: Capture, fill: impl FnOnce(*mut T, RecordHeader)) {
+    let header = header(kind, capture, size_of::<T>());
+    let (ring, flags) = ring(kind);
+    match ring.reserve::<T>(0) {
+        Some(mut entry) => {
+            fill(entry.as_mut_ptr(), header);
+            entry.submit(flags);
+        }
+        None => count(kind, LossReason::RingFull),
+    }
+}
+
+/// Sends the record built in `scratch`, whose first bytes are its header.
+///
+/// # Safety
+/// `scratch` must be a valid map value with `len` initialised bytes in `record`.
+#[inline(always)]
+pub unsafe fn built<const SIZE: usize>(scratch: *mut Scratch<SIZE>, kind: Kind) {
+    // SAFETY: by the caller's promise; the length is bounded to the buffer before use.
+    unsafe {
+        let record = (&raw mut (*scratch).record).cast::<u8>();
+        let len = core::ptr::read_volatile(&raw const (*scratch).len) as usize;
+        if len < size_of::<RecordHeader>() || len > SIZE {
+            count(kind, LossReason::StageFailed);
+            return;
+        }
+        (*record.cast::<RecordHeader>()).len = len as u32;
+        let (ring, flags) = ring(kind);
+        let map = (&raw const *ring).cast_mut().cast();
+        if bpf_ringbuf_output(map, record.cast(), len as u64, flags) != 0 {
+            count(kind, LossReason::RingFull);
+        }
+    }
+}
+
+#[inline(always)]
+fn ring(kind: Kind) -> (&'static RingBuf, u64) {
+    match kind.domain() {
+        Domain::Process => (&PROC_EVENTS, 0),
+        Domain::Network => (&NET_EVENTS, NO_WAKEUP),
+        Domain::File => (&FILE_EVENTS, NO_WAKEUP),
+    }
+}

@@ -1,0 +1,212 @@
+//! Building file records: descriptors to objects, objects to fields, names from user memory.
+
+use core::mem::offset_of;
+use core::ptr::{read_volatile, write_volatile};
+
+use collector_common::{Capture, FileWire, Kind, RecordHeader, StrRef, file_flag};
+
+use crate::emit;
+use crate::kernel::{follow, load, offset, read, read_at};
+use crate::maps::FILE_SCRATCH;
+use crate::path;
+use crate::scratch::{FileScratch, Scratch, Slot};
+use crate::task;
+
+pub const AT_FDCWD: i32 = -100;
+pub const S_IFMT: u16 = 0o170_000;
+pub const S_IFREG: u16 = 0o100_000;
+pub const S_IFBLK: u16 = 0o060_000;
+
+/// The description behind a descriptor of `task`, as an untyped address; 0 if there is none.
+///
+/// # Safety
+/// `task` must be a typed `task_struct` pointer.
+#[inline(always)]
+pub unsafe fn description(task: *const u8, fd: i32) -> u64 {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let table = follow(follow(task, offset!(task_files)), offset!(files_fdt));
+        let max: u32 = load(table, offset!(fdt_max));
+        if fd < 0 || fd as u32 >= max {
+            return 0;
+        }
+        let array: u64 = load(table, offset!(fdt_fd));
+        read(array + fd as u64 * 8)
+    }
+}
+
+/// Mode of the file behind a description, type bits included.
+#[inline(always)]
+pub fn mode_of(description: u64) -> u16 {
+    let inode: u64 = read_at(description, offset!(file_inode));
+    read_at(inode, offset!(inode_mode))
+}
+
+/// Whether writes to it are worth an event: regular files and block devices.
+#[inline(always)]
+pub const fn is_storage(mode: u16) -> bool {
+    matches!(mode & S_IFMT, S_IFREG | S_IFBLK)
+}
+
+/// Starts a record of `kind` in this processor's scratch buffer. The header is complete but for its length.
+///
+/// # Safety
+/// `task` must be a typed `task_struct` pointer.
+#[inline(always)]
+pub unsafe fn begin(task: *const u8, kind: Kind, capture: Capture) -> Option<*mut FileScratch> {
+    let scratch = Scratch::get(&FILE_SCRATCH)?;
+    // SAFETY: a valid map value.
+    unsafe { begin_in(scratch, task, kind, capture) };
+    Some(scratch)
+}
+
+/// [`begin`] in a given buffer.
+///
+/// # Safety
+/// As for [`begin`]; `scratch` must be a valid map value.
+#[inline(always)]
+pub unsafe fn begin_in(scratch: *mut FileScratch, task: *const u8, kind: Kind, capture: Capture) {
+    // SAFETY: by the caller's promise; the record buffer is larger than the fixed part.
+    unsafe {
+        let wire = wire(scratch);
+        (*wire).header = emit::header(kind, capture, 0);
+        task::fill(task, &raw mut (*wire).task);
+        (*wire).flags = 0;
+        (*wire).open_flags = 0;
+        (*wire).inode = 0;
+        (*wire).size = 0;
+        (*wire).written = 0;
+        (*wire).device = 0;
+        (*wire).mode = 0;
+        (*wire).owner_uid = u32::MAX;
+        (*wire).owner_gid = u32::MAX;
+        (*wire).base = StrRef { offset: 0, len: 0 };
+        (*wire).name = StrRef { offset: 0, len: 0 };
+        (*wire).old_base = StrRef { offset: 0, len: 0 };
+        (*wire).old_name = StrRef { offset: 0, len: 0 };
+        (*scratch).slots[0].dentry = 0;
+        (*scratch).slots[1].dentry = 0;
+        write_volatile(&raw mut (*scratch).len, size_of::<FileWire>() as u32);
+    }
+}
+
+/// The record under construction.
+#[inline(always)]
+pub const fn wire(scratch: *mut FileScratch) -> *mut FileWire {
+    // SAFETY: only the address is taken; the buffer is inside the value and 8-byte aligned.
+    unsafe { (&raw mut (*scratch).record).cast() }
+}
+
+const _: () = assert!(offset_of!(FileScratch, record) % 8 == 0);
+
+/// Fills in what the object behind a description tells, and marks its path for resolution.
+///
+/// # Safety
+/// `scratch` must be a valid map value begun with [`begin`].
+#[inline(always)]
+pub unsafe fn describe(scratch: *mut FileScratch, description: u64) {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let wire = wire(scratch);
+        let inode: u64 = read_at(description, offset!(file_inode));
+        (*wire).open_flags = read_at(description, offset!(file_flags));
+        (*wire).inode = read_at(inode, offset!(inode_ino));
+        (*wire).size = read_at(inode, offset!(inode_size));
+        (*wire).mode = u32::from(read_at::<u16>(inode, offset!(inode_mode)));
+        (*wire).owner_uid = read_at(inode, offset!(inode_uid));
+        (*wire).owner_gid = read_at(inode, offset!(inode_gid));
+        let sb: u64 = read_at(inode, offset!(inode_sb));
+        (*wire).device = read_at(sb, offset!(sb_dev));
+        if read_at::<u32>(inode, offset!(inode_nlink)) == 0 {
+            (*wire).flags |= file_flag::UNLINKED;
+        }
+        (*scratch).slots[0] = path_of(description);
+    }
+}
+
+/// The path of a description, to be resolved.
+#[inline(always)]
+pub fn path_of(description: u64) -> Slot {
+    Slot {
+        dentry: read_at(description, offset!(file_dentry)),
+        mnt: read_at(description, offset!(file_mnt)),
+    }
+}
+
+/// Appends a name from user memory and marks the directory it is relative to for resolution.
+///
+/// # Safety
+/// As for [`describe`]; `task` must be a typed `task_struct` pointer, `slot` below 2.
+#[inline(always)]
+pub unsafe fn name_at(
+    scratch: *mut FileScratch,
+    task: *const u8,
+    slot: usize,
+    dirfd: i32,
+    name: u64,
+) -> StrRef {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let text = path::append_user_str(scratch, name);
+        if text.offset == 0 {
+            (*wire(scratch)).flags |= file_flag::NAME_FAULT;
+        }
+        let record = (&raw const (*scratch).record).cast::<u8>();
+        let at = core::hint::black_box(text.offset as usize) & (crate::scratch::FILE_LIMIT - 1);
+        let absolute = text.len > 0 && read_volatile(record.add(at)) == b'/';
+        let fs = follow(task, offset!(task_fs));
+        (*scratch).slots[slot] = if absolute {
+            Slot { dentry: load(fs, offset!(fs_root_dentry)), mnt: load(fs, offset!(fs_root_mnt)) }
+        } else if dirfd == AT_FDCWD {
+            Slot { dentry: load(fs, offset!(fs_pwd_dentry)), mnt: load(fs, offset!(fs_pwd_mnt)) }
+        } else {
+            path_of(description(task, dirfd))
+        };
+        text
+    }
+}
+
+/// Second stage: resolves the marked paths and sends the record.
+///
+/// # Safety
+/// As for [`describe`].
+#[inline(always)]
+pub unsafe fn finish(scratch: *mut FileScratch) {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let (base, whole) = path::append(scratch, 0);
+        let (old_base, old_whole) = path::append(scratch, 1);
+        let wire = wire(scratch);
+        (*wire).base = base;
+        (*wire).old_base = old_base;
+        if !whole {
+            (*wire).flags |= file_flag::BASE_TRUNCATED;
+        }
+        if !old_whole {
+            (*wire).flags |= file_flag::OLD_BASE_TRUNCATED;
+        }
+        match kind_of(scratch) {
+            Some(kind) => emit::built(scratch, kind),
+            None => {}
+        }
+    }
+}
+
+/// Counts a record whose second stage could not be called.
+///
+/// # Safety
+/// As for [`describe`].
+#[inline(always)]
+pub unsafe fn stage_failed(scratch: *mut FileScratch) {
+    // SAFETY: by the caller's promise.
+    if let Some(kind) = unsafe { kind_of(scratch) } {
+        emit::count(kind, collector_common::LossReason::StageFailed);
+    }
+}
+
+#[inline(always)]
+unsafe fn kind_of(scratch: *mut FileScratch) -> Option<Kind> {
+    // SAFETY: by the caller's promise.
+    let header: RecordHeader = unsafe { (*wire(scratch)).header };
+    Kind::try_from(header.kind).ok()
+}

@@ -1,0 +1,101 @@
+//! Every map of the object, with the reason for its size.
+
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf};
+use collector_common::{COUNTER_SLOTS, Domain, TaskWire};
+
+use crate::scratch::{ExecScratch, FileScratch};
+
+// Rings: sizes are the loader's to set; these are the smallest that load everywhere.
+#[map]
+pub static PROC_EVENTS: RingBuf = RingBuf::with_byte_size(4096 * 16, 0);
+#[map]
+pub static NET_EVENTS: RingBuf = RingBuf::with_byte_size(4096 * 16, 0);
+#[map]
+pub static FILE_EVENTS: RingBuf = RingBuf::with_byte_size(4096 * 16, 0);
+
+#[map]
+pub static SEQUENCES: PerCpuArray<u64> = PerCpuArray::with_max_entries(Domain::COUNT as u32, 0);
+#[map]
+pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(COUNTER_SLOTS as u32, 0);
+
+/// Thread-group ids that pass the pid filter.
+#[map]
+pub static FILTER_PIDS: HashMap<u32, u32> = HashMap::with_max_entries(65_536, 1);
+
+/// Processes whose last threads end at the same moment: the first one in reports the exit.
+#[map]
+pub static LEAVING: LruHashMap<u64, u32> = LruHashMap::with_max_entries(4_096, 0);
+
+/// Who opened a TCP connection, by socket address; least recently used go first when it is full.
+#[map]
+pub static SOCKETS: LruHashMap<u64, SocketOwner> = LruHashMap::with_max_entries(16_384, 0);
+/// Destinations a process has sent UDP to.
+#[map]
+pub static DESTINATIONS: LruHashMap<Destination, u64> = LruHashMap::with_max_entries(16_384, 0);
+/// Bytes written through a file description that is still open, by its address.
+#[map]
+pub static WRITTEN: LruHashMap<u64, Written> = LruHashMap::with_max_entries(16_384, 0);
+
+// A buffer per possible processor (the loader sets the count): records too large for the stack are built
+// there. Plain arrays, because per-CPU values may not exceed 32 KiB.
+#[map]
+pub static EXEC_SCRATCH: Array<ExecScratch> = Array::with_max_entries(1, 0);
+#[map]
+pub static FILE_SCRATCH: Array<FileScratch> = Array::with_max_entries(1, 0);
+#[map]
+pub static QUIT_SCRATCH: Array<FileScratch> = Array::with_max_entries(1, 0);
+
+// Tail calls: by system call number, and to the second stage of a probe, which walks paths. A program array
+// serves one tracepoint only, hence one per hook.
+#[map]
+pub static ENTER_CALLS: ProgramArray = ProgramArray::with_max_entries(512, 0);
+#[map]
+pub static EXIT_CALLS: ProgramArray = ProgramArray::with_max_entries(512, 0);
+#[map]
+pub static EXEC_STAGES: ProgramArray = ProgramArray::with_max_entries(1, 0);
+#[map]
+pub static ENTER_STAGES: ProgramArray = ProgramArray::with_max_entries(1, 0);
+#[map]
+pub static EXIT_STAGES: ProgramArray = ProgramArray::with_max_entries(1, 0);
+#[map]
+pub static QUIT_STAGES: ProgramArray = ProgramArray::with_max_entries(1, 0);
+
+/// Value of [`SOCKETS`].
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct SocketOwner {
+    /// The process that opened or accepted it.
+    pub task: TaskWire,
+    /// When.
+    pub opened_ns: u64,
+    /// `network_flag` bits.
+    pub flags: u32,
+    /// 1 until a connect has its result.
+    pub pending: u32,
+}
+
+/// Key of [`DESTINATIONS`].
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Destination {
+    /// Thread-group id of the sender.
+    pub pid: u32,
+    /// Port, host order.
+    pub port: u16,
+    /// Address family.
+    pub family: u16,
+    /// Address; IPv4 in the first word.
+    pub address: [u64; 2],
+}
+
+/// Value of [`WRITTEN`].
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Written {
+    /// Bytes.
+    pub bytes: u64,
+    /// `file_flag` bits that the modify record will carry.
+    pub flags: u32,
+    pub _pad: u32,
+}

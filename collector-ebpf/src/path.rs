@@ -1,0 +1,201 @@
+//! Paths from dentries and mounts, and strings into records.
+
+use core::hint::black_box;
+use core::ptr::{read_volatile, write_volatile};
+
+use aya_ebpf::helpers::generated::{
+    bpf_probe_read_kernel, bpf_probe_read_kernel_str, bpf_probe_read_user_str,
+};
+use collector_common::{PATH_MAX, StrRef};
+
+use crate::kernel::{offset, read_at};
+use crate::scratch::{NAME_MAX, Scratch};
+
+/// Components and mount crossings a walk follows. Deeper paths lose their beginning and say so.
+const STEPS: u32 = 128;
+
+/// What three words at `dentry.d_parent` hold on every kernel from 5.10 on; the loader checks the offsets.
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+struct DentryHead {
+    parent: u64,
+    hash: u32,
+    len: u32,
+    name: u64,
+}
+
+/// Resolves slot `index` and appends the path to the record. Returns where it lies and whether it is whole.
+///
+/// # Safety
+/// `scratch` must be a valid map value.
+#[inline(always)]
+pub unsafe fn append<const SIZE: usize>(scratch: *mut Scratch<SIZE>, index: usize) -> (StrRef, bool) {
+    // SAFETY: the pointer is valid by the caller's promise; all accesses below stay inside it: constant field
+    // offsets, and indices masked to the sizes of their arrays. Volatile keeps loop state in memory.
+    unsafe {
+        let slot = (*scratch).slots[index];
+        if slot.dentry == 0 {
+            return (StrRef { offset: 0, len: 0 }, true);
+        }
+        let walk = &raw mut (*scratch).walk;
+        write_volatile(&raw mut (*walk).dentry, slot.dentry);
+        write_volatile(&raw mut (*walk).mnt, slot.mnt);
+        write_volatile(&raw mut (*walk).root, read_at(slot.mnt, offset!(vfsmount_root)));
+        write_volatile(&raw mut (*walk).pos, PATH_MAX as u32);
+        write_volatile(&raw mut (*walk).state, 0);
+        for _ in 0..STEPS {
+            step(scratch);
+            if read_volatile(&raw const (*walk).state) != 0 {
+                break;
+            }
+        }
+        let whole = read_volatile(&raw const (*walk).state) == 1;
+        let mut pos = read_volatile(&raw const (*walk).pos) as usize;
+        if pos >= PATH_MAX {
+            // The root directory itself.
+            pos = PATH_MAX - 1;
+            (*scratch).path[PATH_MAX - 1] = b'/';
+        }
+        let pos = black_box(pos) & (PATH_MAX - 1);
+        let len = PATH_MAX - pos;
+        (append_kernel(scratch, (&raw const (*scratch).path).cast::<u8>().add(pos), len), whole)
+    }
+}
+
+/// One component or one mount crossing.
+#[inline(always)]
+unsafe fn step<const SIZE: usize>(scratch: *mut Scratch<SIZE>) {
+    // SAFETY: as in `append`.
+    unsafe {
+        let walk = &raw mut (*scratch).walk;
+        let dentry = read_volatile(&raw const (*walk).dentry);
+        if dentry == read_volatile(&raw const (*walk).root) {
+            let mnt = read_volatile(&raw const (*walk).mnt);
+            let mount = mnt.wrapping_sub(offset!(mount_mnt) as u64);
+            let parent: u64 = read_at(mount, offset!(mount_parent));
+            if parent == mount || parent == 0 {
+                write_volatile(&raw mut (*walk).state, 1);
+                return;
+            }
+            let mnt = parent.wrapping_add(offset!(mount_mnt) as u64);
+            write_volatile(&raw mut (*walk).dentry, read_at(mount, offset!(mount_mountpoint)));
+            write_volatile(&raw mut (*walk).mnt, mnt);
+            write_volatile(&raw mut (*walk).root, read_at(mnt, offset!(vfsmount_root)));
+            return;
+        }
+        let head: DentryHead = read_at(dentry, offset!(dentry_parent));
+        let len = head.len as usize;
+        let pos = read_volatile(&raw const (*walk).pos) as usize;
+        if head.parent == 0 || len >= NAME_MAX || len + 1 > pos || pos > PATH_MAX {
+            write_volatile(&raw mut (*walk).state, 2);
+            return;
+        }
+        let start = black_box(pos - len) & (PATH_MAX - 1);
+        let len = black_box(len) & (NAME_MAX - 1);
+        let buffer = (&raw mut (*scratch).path).cast::<u8>();
+        if bpf_probe_read_kernel(buffer.add(start).cast(), len as u32, head.name as *const _) < 0 {
+            write_volatile(&raw mut (*walk).state, 2);
+            return;
+        }
+        if head.parent == dentry {
+            // Not below the root of its mount: an object of a file system only the kernel mounts (memfd, pipe).
+            write_volatile(&raw mut (*walk).pos, start as u32);
+            write_volatile(&raw mut (*walk).state, 1);
+            return;
+        }
+        let slash = black_box(pos - len - 1) & (PATH_MAX - 1);
+        *buffer.add(slash) = b'/';
+        write_volatile(&raw mut (*walk).pos, slash as u32);
+        write_volatile(&raw mut (*walk).dentry, head.parent);
+    }
+}
+
+/// Copies `len` bytes of kernel memory, at most `PATH_MAX`, to the end of the record.
+///
+/// # Safety
+/// `scratch` must be a valid map value and `source` readable for the helper.
+#[inline(always)]
+pub unsafe fn append_kernel<const SIZE: usize>(
+    scratch: *mut Scratch<SIZE>,
+    source: *const u8,
+    len: usize,
+) -> StrRef {
+    // SAFETY: the destination has PATH_MAX bytes behind any masked position.
+    unsafe {
+        let at = tail(scratch);
+        let len = if len > PATH_MAX { PATH_MAX } else { len };
+        let record = (&raw mut (*scratch).record).cast::<u8>();
+        if bpf_probe_read_kernel(record.add(at).cast(), len as u32, source.cast()) < 0 {
+            return StrRef { offset: 0, len: 0 };
+        }
+        grow(scratch, at, len)
+    }
+}
+
+/// Copies a NUL-terminated kernel string to the end of the record.
+///
+/// # Safety
+/// As for [`append_kernel`].
+#[inline(always)]
+pub unsafe fn append_kernel_str<const SIZE: usize>(scratch: *mut Scratch<SIZE>, source: u64) -> StrRef {
+    // SAFETY: as in `append_kernel`.
+    unsafe {
+        let at = tail(scratch);
+        let record = (&raw mut (*scratch).record).cast::<u8>();
+        let read = bpf_probe_read_kernel_str(record.add(at).cast(), PATH_MAX as u32, source as *const _);
+        finish_str(scratch, at, read)
+    }
+}
+
+/// Copies a NUL-terminated user string to the end of the record; `offset` 0 when it cannot be read.
+///
+/// # Safety
+/// As for [`append_kernel`].
+#[inline(always)]
+pub unsafe fn append_user_str<const SIZE: usize>(scratch: *mut Scratch<SIZE>, source: u64) -> StrRef {
+    // SAFETY: as in `append_kernel`.
+    unsafe {
+        let at = tail(scratch);
+        let record = (&raw mut (*scratch).record).cast::<u8>();
+        let read = bpf_probe_read_user_str(record.add(at).cast(), PATH_MAX as u32, source as *const _);
+        finish_str(scratch, at, read)
+    }
+}
+
+/// Puts one byte at the end of the record.
+///
+/// # Safety
+/// As for [`append_kernel`].
+#[inline(always)]
+pub unsafe fn append_byte<const SIZE: usize>(scratch: *mut Scratch<SIZE>, byte: u8) {
+    // SAFETY: as in `append_kernel`.
+    unsafe {
+        let at = tail(scratch);
+        (&raw mut (*scratch).record).cast::<u8>().add(at).write_volatile(byte);
+        grow(scratch, at, 1);
+    }
+}
+
+/// The masked end of the record.
+#[inline(always)]
+unsafe fn tail<const SIZE: usize>(scratch: *mut Scratch<SIZE>) -> usize {
+    // SAFETY: a field of a valid map value.
+    black_box(unsafe { read_volatile(&raw const (*scratch).len) } as usize) & (SIZE - PATH_MAX - 1)
+}
+
+#[inline(always)]
+unsafe fn finish_str<const SIZE: usize>(scratch: *mut Scratch<SIZE>, at: usize, read: i64) -> StrRef {
+    if read <= 0 || read > PATH_MAX as i64 {
+        return StrRef { offset: 0, len: 0 };
+    }
+    // The helper counts the terminator, which stays out.
+    // SAFETY: as in `append_kernel`.
+    unsafe { grow(scratch, at, read as usize - 1) }
+}
+
+#[inline(always)]
+unsafe fn grow<const SIZE: usize>(scratch: *mut Scratch<SIZE>, at: usize, len: usize) -> StrRef {
+    // SAFETY: a field of a valid map value.
+    unsafe { write_volatile(&raw mut (*scratch).len, (at + len) as u32) };
+    StrRef { offset: at as u32, len: len as u32 }
+}

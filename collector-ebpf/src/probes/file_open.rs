@@ -1,0 +1,112 @@
+//! Files created or opened for writing, read from the description the kernel made.
+
+use aya_ebpf::macros::btf_tracepoint;
+use aya_ebpf::programs::BtfTracePointContext;
+use collector_common::{Capture, Kind, LossReason, file_flag};
+
+use crate::kernel::{offset, read_at};
+use crate::maps::{EXIT_STAGES, WRITTEN, Written};
+use crate::syscall::Call;
+use crate::{emit, file, filter, task};
+
+const FMODE_WRITE: u32 = 0x2;
+const FMODE_CREATED: u32 = 0x10_0000;
+const O_TRUNC: u32 = 0o1000;
+/// Bits of open flags without which nothing is created or changed: `O_ACCMODE | O_CREAT | O_TRUNC`.
+const INTERESTING: u64 = 0o3 | 0o100 | 0o1000;
+
+/// `open`: flags in the second argument.
+#[btf_tracepoint(function = "sys_exit")]
+pub fn file_open(ctx: BtfTracePointContext) -> i32 {
+    if Call::new(&ctx).argument::<1>() & INTERESTING != 0 {
+        opened(&ctx);
+    }
+    0
+}
+
+/// `openat`, `open_by_handle_at`: flags in the third argument.
+#[btf_tracepoint(function = "sys_exit")]
+pub fn file_openat(ctx: BtfTracePointContext) -> i32 {
+    if Call::new(&ctx).argument::<2>() & INTERESTING != 0 {
+        opened(&ctx);
+    }
+    0
+}
+
+/// `creat`, `openat2`: flags implied or in memory; the description tells.
+#[btf_tracepoint(function = "sys_exit")]
+pub fn file_creat(ctx: BtfTracePointContext) -> i32 {
+    opened(&ctx);
+    0
+}
+
+#[inline(always)]
+fn opened(ctx: &BtfTracePointContext) {
+    let fd: i64 = ctx.arg(1);
+    if fd < 0 {
+        return;
+    }
+    let task = task::current();
+    // SAFETY: the current task is typed; the scratch buffer is a valid map value.
+    unsafe {
+        let description = file::description(task, fd as i32);
+        let mode: u32 = read_at(description, offset!(file_mode));
+        if mode & (FMODE_WRITE | FMODE_CREATED) == 0 || !file::is_storage(file::mode_of(description)) {
+            return;
+        }
+        // The address is new to us: an entry under it belongs to a description closed out of sight.
+        if WRITTEN.remove(description).is_ok() {
+            emit::count(Kind::FileModify, LossReason::CloseUnseen);
+        }
+        let created = mode & FMODE_CREATED != 0;
+        let kind = if created { Kind::FileCreate } else { Kind::FileOpen };
+        let flags: u32 = read_at(description, offset!(file_flags));
+        // The kernel drops O_TRUNC from the description on some versions: ask the call where it has flags.
+        let truncated = !created && (flags | truncating(ctx)) & O_TRUNC != 0;
+        if truncated && filter::wanted(task, Kind::FileModify) {
+            let _ = WRITTEN.insert(
+                description,
+                Written { bytes: 0, flags: file_flag::TRUNCATED, _pad: 0 },
+                0,
+            );
+        }
+        if !filter::wanted(task, kind) {
+            return;
+        }
+        let Some(scratch) = file::begin(task, kind, Capture::Kernel) else { return };
+        file::describe(scratch, description);
+        if truncated {
+            (*file::wire(scratch)).flags |= file_flag::TRUNCATED;
+        }
+        EXIT_STAGES.tail_call(ctx, 0);
+        file::stage_failed(scratch);
+    }
+}
+
+/// `O_TRUNC` among the flags of `open` and `openat`; they sit in different arguments, and in neither can a
+/// pointer or mode be mistaken for it by accident often enough to matter: only the call's own register is read.
+#[inline(always)]
+fn truncating(ctx: &BtfTracePointContext) -> u32 {
+    let call = Call::new(ctx);
+    match call.number() {
+        OPEN => call.argument::<1>() as u32,
+        OPENAT => call.argument::<2>() as u32,
+        CREAT => O_TRUNC,
+        _ => 0,
+    }
+}
+
+#[cfg(bpf_target_arch = "x86_64")]
+const OPEN: u32 = 2;
+#[cfg(bpf_target_arch = "x86_64")]
+const OPENAT: u32 = 257;
+#[cfg(bpf_target_arch = "x86_64")]
+const CREAT: u32 = 85;
+
+// aarch64 has only openat; the others are numbers no call has.
+#[cfg(bpf_target_arch = "aarch64")]
+const OPEN: u32 = u32::MAX;
+#[cfg(bpf_target_arch = "aarch64")]
+const OPENAT: u32 = 56;
+#[cfg(bpf_target_arch = "aarch64")]
+const CREAT: u32 = u32::MAX - 1;

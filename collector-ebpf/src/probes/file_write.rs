@@ -1,0 +1,75 @@
+//! Remembers which open descriptions were written through; the event comes when they are closed.
+
+use aya_ebpf::macros::btf_tracepoint;
+use aya_ebpf::programs::BtfTracePointContext;
+use collector_common::{Kind, file_flag};
+
+use crate::maps::{WRITTEN, Written};
+use crate::syscall::Call;
+use crate::{file, filter, task};
+
+/// `write` and relatives: descriptor first, bytes returned.
+#[btf_tracepoint(function = "sys_exit")]
+pub fn file_write(ctx: BtfTracePointContext) -> i32 {
+    let bytes: i64 = ctx.arg(1);
+    if bytes > 0 {
+        wrote(Call::new(&ctx).argument::<0>() as i32, bytes as u64, 0);
+    }
+    0
+}
+
+/// `splice`, `copy_file_range`: the target is the third argument.
+#[btf_tracepoint(function = "sys_exit")]
+pub fn file_copy(ctx: BtfTracePointContext) -> i32 {
+    let bytes: i64 = ctx.arg(1);
+    if bytes > 0 {
+        wrote(Call::new(&ctx).argument::<2>() as i32, bytes as u64, 0);
+    }
+    0
+}
+
+/// `ftruncate`, `fallocate`: descriptor first, zero returned.
+#[btf_tracepoint(function = "sys_exit")]
+pub fn file_resize(ctx: BtfTracePointContext) -> i32 {
+    let result: i64 = ctx.arg(1);
+    if result == 0 {
+        wrote(Call::new(&ctx).argument::<0>() as i32, 0, file_flag::TRUNCATED);
+    }
+    0
+}
+
+/// `mmap`: a shared writable mapping may change the file without further calls.
+#[btf_tracepoint(function = "sys_exit")]
+pub fn file_mmap(ctx: BtfTracePointContext) -> i32 {
+    const PROT_WRITE: u64 = 2;
+    const MAP_SHARED: u64 = 1;
+    let call = Call::new(&ctx);
+    let result: i64 = ctx.arg(1);
+    let fd = call.argument::<4>() as i32;
+    let failed = (-4095..0).contains(&result);
+    if !failed && fd >= 0 && call.argument::<2>() & PROT_WRITE != 0 && call.argument::<3>() & MAP_SHARED != 0 {
+        wrote(fd, 0, file_flag::MAPPED);
+    }
+    0
+}
+
+#[inline(always)]
+fn wrote(fd: i32, bytes: u64, flags: u32) {
+    let task = task::current();
+    // SAFETY: the current task is typed; map values are valid until the program ends.
+    unsafe {
+        let description = file::description(task, fd);
+        if description == 0 {
+            return;
+        }
+        if let Some(entry) = WRITTEN.get_ptr_mut(description) {
+            (*entry).bytes += bytes;
+            (*entry).flags |= flags;
+            return;
+        }
+        if !file::is_storage(file::mode_of(description)) || !filter::wanted(task, Kind::FileModify) {
+            return;
+        }
+        let _ = WRITTEN.insert(description, Written { bytes, flags, _pad: 0 }, 0);
+    }
+}

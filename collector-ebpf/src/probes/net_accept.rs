@@ -1,0 +1,50 @@
+//! Connections accepted, read from the socket the call returned.
+
+use aya_ebpf::macros::btf_tracepoint;
+use aya_ebpf::programs::BtfTracePointContext;
+use collector_common::{Capture, Kind, NetworkWire, network_flag};
+
+use crate::maps::{SOCKETS, SocketOwner};
+use crate::net;
+use crate::probes::net_state;
+use crate::{emit, filter, task};
+
+/// `accept`, `accept4`.
+#[btf_tracepoint(function = "sys_exit")]
+pub fn net_accept(ctx: BtfTracePointContext) -> i32 {
+    let fd: i64 = ctx.arg(1);
+    if fd < 0 {
+        return 0;
+    }
+    let task = task::current();
+    // SAFETY: the current task is typed.
+    unsafe {
+        let sock = net::of_descriptor(task, fd as i32);
+        if sock == 0 || !net::is_tcp(sock) {
+            return 0;
+        }
+        let opened_ns = emit::now();
+        if filter::wanted(task, Kind::NetworkAccept) {
+            emit::fixed(Kind::NetworkAccept, Capture::Kernel, |record: *mut NetworkWire, header| {
+                (*record).header = header;
+                task::fill(task, &raw mut (*record).task);
+                net::describe(sock, record);
+                (*record).new_state = u16::from(net::state(sock));
+                (*record).flags = network_flag::INBOUND;
+                (*record).opened_ns = opened_ns;
+            });
+        }
+        if !filter::wanted(task, Kind::NetworkClose) {
+            return 0;
+        }
+        let mut owner =
+            SocketOwner { task: net::NOBODY, opened_ns, flags: network_flag::INBOUND, pending: 0 };
+        task::fill(task, &raw mut owner.task);
+        let _ = SOCKETS.insert(sock, owner, 0);
+        // The peer may have reset the connection before it was known to us: then nobody else reports its end.
+        if u16::from(net::state(sock)) == net::TCP_CLOSE {
+            net_state::closed(sock, net::TCP_CLOSE);
+        }
+    }
+    0
+}

@@ -1,0 +1,36 @@
+//! Sockets that began to listen.
+
+use aya_ebpf::macros::btf_tracepoint;
+use aya_ebpf::programs::BtfTracePointContext;
+use collector_common::{Capture, Kind, NetworkWire};
+
+use crate::net;
+use crate::syscall::Call;
+use crate::{emit, filter, task};
+
+/// `listen(fd, backlog)`.
+#[btf_tracepoint(function = "sys_exit")]
+pub fn net_listen(ctx: BtfTracePointContext) -> i32 {
+    let result: i64 = ctx.arg(1);
+    let call = Call::new(&ctx);
+    let task = task::current();
+    // SAFETY: the current task is typed.
+    unsafe {
+        if result != 0 || !filter::wanted(task, Kind::NetworkListen) {
+            return 0;
+        }
+        let sock = net::of_descriptor(task, call.argument::<0>() as i32);
+        if sock == 0 || !net::is_tcp(sock) {
+            return 0;
+        }
+        emit::fixed(Kind::NetworkListen, Capture::Kernel, |record: *mut NetworkWire, header| {
+            (*record).header = header;
+            task::fill(task, &raw mut (*record).task);
+            net::describe(sock, record);
+            (*record).new_state = net::TCP_LISTEN;
+            (*record).opened_ns = header.ktime_ns;
+            (*record).backlog = net::backlog(sock);
+        });
+    }
+    0
+}

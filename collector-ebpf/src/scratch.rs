@@ -1,0 +1,70 @@
+//! Per-processor buffers in which records with paths are built.
+//!
+//! Loop state lives here too: in registers it would make the verifier follow every combination of values,
+//! in memory it forgets them and a loop costs the same per step.
+
+use aya_ebpf::helpers::generated::bpf_get_smp_processor_id;
+use aya_ebpf::maps::Array;
+use collector_common::PATH_MAX;
+
+/// Longest name of one path component.
+pub const NAME_MAX: usize = 256;
+
+/// A path to resolve.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Slot {
+    /// `struct dentry *`; 0: nothing to resolve.
+    pub dentry: u64,
+    /// `struct vfsmount *`.
+    pub mnt: u64,
+}
+
+/// Working state of a walk.
+#[repr(C)]
+pub struct Walk {
+    pub dentry: u64,
+    pub mnt: u64,
+    /// Root dentry of `mnt`.
+    pub root: u64,
+    /// First used byte of the path buffer; it fills from its end.
+    pub pos: u32,
+    /// 0 going on, 1 complete, 2 beginning lost.
+    pub state: u32,
+}
+
+/// Buffer with room for a record whose variable part starts below `LIMIT`.
+///
+/// Writes of up to `PATH_MAX` bytes go to `record[pos & (LIMIT - 1)..]`, so the last of them still fits.
+#[repr(C)]
+pub struct Scratch<const SIZE: usize> {
+    pub slots: [Slot; 2],
+    pub walk: Walk,
+    /// Bytes of `record` in use.
+    pub len: u32,
+    /// Number of file descriptions in `pending` (process exit).
+    pub pending_len: u32,
+    /// File descriptions with unreported writes.
+    pub pending: [u64; 16],
+    /// Path buffer, filled from the end.
+    pub path: [u8; PATH_MAX + NAME_MAX],
+    pub record: [u8; SIZE],
+}
+
+/// Where exec records may begin their last write.
+pub const EXEC_LIMIT: usize = 64 * 1024;
+/// Where file records may begin their last write.
+pub const FILE_LIMIT: usize = 32 * 1024;
+
+pub type ExecScratch = Scratch<{ EXEC_LIMIT + PATH_MAX }>;
+pub type FileScratch = Scratch<{ FILE_LIMIT + PATH_MAX }>;
+
+impl<const SIZE: usize> Scratch<SIZE> {
+    /// This processor's buffer.
+    #[inline(always)]
+    pub fn get(map: &Array<Self>) -> Option<*mut Self> {
+        // SAFETY: the helper has no preconditions.
+        let cpu = unsafe { bpf_get_smp_processor_id() };
+        map.get_ptr_mut(cpu)
+    }
+}
