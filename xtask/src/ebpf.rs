@@ -66,6 +66,8 @@ fn flags(project: &Project) -> Vec<String> {
         format!("--cfg=bpf_target_arch=\"{}\"", env::consts::ARCH),
         "-Cdebuginfo=2".to_owned(),
         "-Clink-arg=--btf".to_owned(),
+        // Instruction set v3 (kernel 5.12) has atomics that return the old value: sequences need them.
+        "-Ctarget-cpu=v3".to_owned(),
         // The object must not depend on where the repository and other people's crates are.
         format!("--remap-path-prefix={root}=."),
     ];
