@@ -3,6 +3,7 @@
 //! This crate knows neither eBPF nor Linux: sources bring events, subscribers take them.
 
 pub mod event;
+pub mod json;
 mod source;
 
 pub use event::{
@@ -11,4 +12,5 @@ pub use event::{
     ProcessEvent, ProcessEventKind, ProcessExit, ProcessRef, Protocol, Sequence, Text, TriggerPriority,
     TriggerRequest,
 };
+pub use json::{EventJson, HostInfo};
 pub use source::{EventSource, SourceCaps};

@@ -21,7 +21,7 @@ pub use meta::{Capture, EventMeta, Sequence};
 pub use network::{Direction, NetworkEvent, NetworkEventKind, Protocol};
 pub use performance::PerformanceEvent;
 pub use process::{ExecId, Namespaces, ProcessEvent, ProcessEventKind, ProcessExit, ProcessRef};
-pub use text::Text;
+pub use text::{EscapedText, Text};
 pub use trigger::{AnalysisType, TriggerPriority, TriggerRequest};
 
 /// One thing that happened, from any source.

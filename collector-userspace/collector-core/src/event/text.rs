@@ -38,21 +38,40 @@ impl Text {
         if let Some(text) = self.as_str() {
             return (Cow::Borrowed(text), false);
         }
-        let mut out = String::with_capacity(self.0.len() + 16);
-        for chunk in self.0.utf8_chunks() {
-            for ch in chunk.valid().chars() {
-                if ch == '\\' {
-                    out.push('\\');
+        (Cow::Owned(self.escape().to_string()), true)
+    }
+
+    /// The escaped form, also for valid UTF-8: each backslash becomes `\\`, each byte outside valid UTF-8 `\xNN`. What
+    /// an object writes for all its texts once one of them needs it, so that a reader need not guess.
+    #[must_use]
+    pub const fn escape(&self) -> EscapedText<'_> {
+        EscapedText(self)
+    }
+
+    /// Rebuilds the text from its [escaped form](Self::escape); `None` if `escaped` is not one.
+    #[must_use]
+    pub fn unescape(escaped: &str) -> Option<Self> {
+        let mut out = Vec::with_capacity(escaped.len());
+        let mut rest = escaped.as_bytes();
+        while let [byte, tail @ ..] = rest {
+            rest = match (byte, tail) {
+                (b'\\', [b'\\', tail @ ..]) => {
+                    out.push(b'\\');
+                    tail
                 }
-                out.push(ch);
-            }
-            for byte in chunk.invalid() {
-                use fmt::Write as _;
-                // Writing to a String cannot fail.
-                let _ = write!(out, "\\x{byte:02x}");
-            }
+                (b'\\', [b'x', high, low, tail @ ..]) => {
+                    let digit = |byte: u8| char::from(byte).to_digit(16);
+                    out.push((digit(*high)? << 4 | digit(*low)?) as u8);
+                    tail
+                }
+                (b'\\', _) => return None,
+                (byte, tail) => {
+                    out.push(*byte);
+                    tail
+                }
+            };
         }
-        (Cow::Owned(out), true)
+        Some(Self::from(out))
     }
 
     /// The length in bytes.
@@ -65,6 +84,29 @@ impl Text {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// The [escaped form](Text::escape) of a text, for writing.
+#[derive(Clone, Copy, Debug)]
+pub struct EscapedText<'a>(&'a Text);
+
+impl fmt::Display for EscapedText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.as_bytes().utf8_chunks() {
+            let mut parts = chunk.valid().split('\\');
+            if let Some(first) = parts.next() {
+                f.write_str(first)?;
+            }
+            for part in parts {
+                f.write_str("\\\\")?;
+                f.write_str(part)?;
+            }
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -132,5 +174,15 @@ mod tests {
         assert_eq!(plain.escaped(), (Cow::Borrowed("a\\b ü\n"), false));
         let broken = Text::from(&b"a\\\xffb\xc3"[..]);
         assert_eq!(broken.escaped(), (Cow::Owned("a\\\\\\xffb\\xc3".to_owned()), true));
+    }
+    #[test]
+    fn unescaping_gives_back_the_bytes() {
+        for bytes in [&b"plain"[..], b"a\\b", b"\xff\xfe\\x41", "ü\\".as_bytes(), b"", b"\xc3"] {
+            let text = Text::from(bytes);
+            assert_eq!(Text::unescape(&text.escape().to_string()), Some(text));
+        }
+        for broken in ["\\", "\\x4", "\\xzz", "\\n"] {
+            assert_eq!(Text::unescape(broken), None, "{broken}");
+        }
     }
 }
