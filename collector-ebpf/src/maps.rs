@@ -97,5 +97,6 @@ pub struct Written {
     pub bytes: u64,
     /// `file_flag` bits that the modify record will carry.
     pub flags: u32,
-    pub _pad: u32,
+    /// Who wrote last: its close reports them, not that of a process that inherited the descriptor.
+    pub pid: u32,
 }

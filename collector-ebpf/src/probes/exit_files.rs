@@ -9,7 +9,7 @@ use collector_common::{Capture, Kind, file_flag};
 use crate::kernel::{follow, load, offset, read};
 use crate::maps::{QUIT_SCRATCH, QUIT_STAGES, WRITTEN};
 use crate::scratch::Scratch;
-use crate::{file, filter};
+use crate::{file, filter, task};
 
 /// Descriptors looked at, from 0.
 const DESCRIPTORS: u32 = 256;
@@ -35,6 +35,7 @@ pub fn exit_files(ctx: BtfTracePointContext) -> i32 {
         let bitmap: u64 = load(table, offset!(fdt_open));
         let Some(scratch) = Scratch::get(&QUIT_SCRATCH) else { return 0 };
         write_volatile(&raw mut (*scratch).pending_len, 0);
+        let pid = task::tgid(task);
         let mut word = 0u64;
         for fd in 0..DESCRIPTORS {
             if fd >= max {
@@ -53,7 +54,8 @@ pub fn exit_files(ctx: BtfTracePointContext) -> i32 {
                 continue;
             }
             let description: u64 = read(array + u64::from(fd) * 8);
-            if description == 0 || WRITTEN.get_ptr(description).is_none() {
+            let Some(written) = WRITTEN.get_ptr(description) else { continue };
+            if (*written).pid != pid {
                 continue;
             }
             let count = read_volatile(&raw const (*scratch).pending_len);

@@ -37,6 +37,9 @@ fn closing(ctx: &BtfTracePointContext, fd: i32) {
         }
         let Some(written) = WRITTEN.get_ptr(description) else { return };
         let written = *written;
+        if written.pid != task::tgid(task) {
+            return;
+        }
         // Two threads may close at once: whoever removes the entry reports it.
         if WRITTEN.remove(description).is_err() || !filter::wanted(task, Kind::FileModify) {
             return;

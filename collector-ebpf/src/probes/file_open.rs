@@ -66,7 +66,7 @@ fn opened(ctx: &BtfTracePointContext) {
         if truncated && filter::wanted(task, Kind::FileModify) {
             let _ = WRITTEN.insert(
                 description,
-                Written { bytes: 0, flags: file_flag::TRUNCATED, _pad: 0 },
+                Written { bytes: 0, flags: file_flag::TRUNCATED, pid: task::tgid(task) },
                 0,
             );
         }

@@ -65,11 +65,12 @@ fn wrote(fd: i32, bytes: u64, flags: u32) {
         if let Some(entry) = WRITTEN.get_ptr_mut(description) {
             (*entry).bytes += bytes;
             (*entry).flags |= flags;
+            (*entry).pid = task::tgid(task);
             return;
         }
         if !file::is_storage(file::mode_of(description)) || !filter::wanted(task, Kind::FileModify) {
             return;
         }
-        let _ = WRITTEN.insert(description, Written { bytes, flags, _pad: 0 }, 0);
+        let _ = WRITTEN.insert(description, Written { bytes, flags, pid: task::tgid(task) }, 0);
     }
 }

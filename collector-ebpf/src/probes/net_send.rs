@@ -28,7 +28,8 @@ pub fn net_send(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the argument is a typed packet; the current task is typed.
     unsafe {
         let sock = follow(packet, offset!(skb_sk));
-        if load::<u16>(sock, offset!(sk_protocol)) != IPPROTO_UDP {
+        // Newer verifiers know that a packet need not have a socket, and insist on the check.
+        if sock.is_null() || load::<u16>(sock, offset!(sk_protocol)) != IPPROTO_UDP {
             return 0;
         }
         let task = task::current();
