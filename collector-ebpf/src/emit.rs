@@ -2,9 +2,7 @@
 
 use core::intrinsics::{AtomicOrdering, atomic_xadd};
 
-use aya_ebpf::helpers::generated::{
-    bpf_get_smp_processor_id, bpf_ktime_get_boot_ns, bpf_ringbuf_output,
-};
+use aya_ebpf::helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_boot_ns, bpf_ringbuf_output};
 use aya_ebpf::maps::RingBuf;
 use collector_common::{Capture, Domain, Kind, LossReason, RecordHeader, WIRE_VERSION, counter_slot};
 

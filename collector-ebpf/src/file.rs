@@ -127,10 +127,7 @@ pub unsafe fn describe(scratch: *mut FileScratch, description: u64) {
 /// The path of a description, to be resolved.
 #[inline(always)]
 pub fn path_of(description: u64) -> Slot {
-    Slot {
-        dentry: read_at(description, offset!(file_dentry)),
-        mnt: read_at(description, offset!(file_mnt)),
-    }
+    Slot { dentry: read_at(description, offset!(file_dentry)), mnt: read_at(description, offset!(file_mnt)) }
 }
 
 /// Appends a name from user memory and marks the directory it is relative to for resolution.

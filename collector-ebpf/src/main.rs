@@ -22,6 +22,7 @@ mod probes;
 mod scratch;
 mod syscall;
 mod task;
+mod written;
 
 /// Required by the language; the verifier proves that nothing reaches it.
 #[panic_handler]

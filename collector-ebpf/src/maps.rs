@@ -55,7 +55,7 @@ pub static EXIT_CALLS: ProgramArray = ProgramArray::with_max_entries(512, 0);
 #[map]
 pub static EXEC_STAGES: ProgramArray = ProgramArray::with_max_entries(1, 0);
 #[map]
-pub static ENTER_STAGES: ProgramArray = ProgramArray::with_max_entries(1, 0);
+pub static ENTER_STAGES: ProgramArray = ProgramArray::with_max_entries(2, 0);
 #[map]
 pub static EXIT_STAGES: ProgramArray = ProgramArray::with_max_entries(1, 0);
 #[map]

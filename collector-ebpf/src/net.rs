@@ -53,8 +53,7 @@ pub unsafe fn of_descriptor(task: *const u8, fd: i32) -> u64 {
 #[inline(always)]
 pub fn is_tcp(sock: u64) -> bool {
     let family: u16 = read_at(sock, offset!(sk_family));
-    (family == AF_INET || family == AF_INET6)
-        && read_at::<u16>(sock, offset!(sk_protocol)) == IPPROTO_TCP
+    (family == AF_INET || family == AF_INET6) && read_at::<u16>(sock, offset!(sk_protocol)) == IPPROTO_TCP
 }
 
 /// TCP state.

@@ -47,7 +47,8 @@ pub fn file_mmap(ctx: BtfTracePointContext) -> i32 {
     let result: i64 = ctx.arg(1);
     let fd = call.argument::<4>() as i32;
     let failed = (-4095..0).contains(&result);
-    if !failed && fd >= 0 && call.argument::<2>() & PROT_WRITE != 0 && call.argument::<3>() & MAP_SHARED != 0 {
+    if !failed && fd >= 0 && call.argument::<2>() & PROT_WRITE != 0 && call.argument::<3>() & MAP_SHARED != 0
+    {
         wrote(fd, 0, file_flag::MAPPED);
     }
     0

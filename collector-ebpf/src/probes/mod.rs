@@ -3,6 +3,7 @@
 mod exit_files;
 mod file_attr;
 mod file_close;
+mod file_close_range;
 mod file_create;
 mod file_delete;
 mod file_finish;

@@ -43,12 +43,7 @@ pub fn net_send(ctx: BtfTracePointContext) -> i32 {
         // Source port, destination port, length, checksum.
         let udp: [u16; 4] = read(transport);
         let port = u16::from_be(udp[1]);
-        let key = Destination {
-            pid: task::tgid(task),
-            port,
-            family: ends.family,
-            address: ends.target,
-        };
+        let key = Destination { pid: task::tgid(task), port, family: ends.family, address: ends.target };
         let start: u64 = load(follow(task, offset!(task_group_leader)), offset!(task_start));
         if DESTINATIONS.get(key).is_some_and(|known| *known == start) {
             return 0;
@@ -94,11 +89,7 @@ fn ends(protocol: u16, network: u64) -> Option<Ends> {
         }
         ETH_P_IPV6 => {
             let words: [u64; 5] = read(network);
-            Some(Ends {
-                family: AF_INET6,
-                source: [words[1], words[2]],
-                target: [words[3], words[4]],
-            })
+            Some(Ends { family: AF_INET6, source: [words[1], words[2]], target: [words[3], words[4]] })
         }
         _ => None,
     }

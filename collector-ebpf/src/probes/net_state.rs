@@ -42,8 +42,7 @@ fn connecting(sock: u64) {
         if !connect && !filter::wanted(task, Kind::NetworkClose) {
             return;
         }
-        let mut owner =
-            SocketOwner { task: net::NOBODY, opened_ns: emit::now(), flags: 0, pending: 1 };
+        let mut owner = SocketOwner { task: net::NOBODY, opened_ns: emit::now(), flags: 0, pending: 1 };
         task::fill(task, &raw mut owner.task);
         let _ = SOCKETS.insert(sock, owner, 0);
     }

@@ -1,0 +1,43 @@
+//! `close_range`: many descriptors closed by one call.
+
+use aya_ebpf::macros::btf_tracepoint;
+use aya_ebpf::programs::BtfTracePointContext;
+
+use crate::maps::{ENTER_STAGES, FILE_SCRATCH};
+use crate::scratch::Scratch;
+use crate::syscall::Call;
+use crate::{task, written};
+
+/// Only marks the descriptors, closes nothing.
+const CLOSE_RANGE_CLOEXEC: u64 = 4;
+
+/// `close_range(first, last, flags)`.
+#[btf_tracepoint(function = "sys_enter")]
+pub fn file_closerange(ctx: BtfTracePointContext) -> i32 {
+    let call = Call::new(&ctx);
+    if call.argument::<2>() & CLOSE_RANGE_CLOEXEC != 0 {
+        return 0;
+    }
+    let (first, last) = (call.argument::<0>() as u32, call.argument::<1>() as u32);
+    // SAFETY: the current task is typed; the scratch buffer is a valid map value.
+    unsafe {
+        let Some(scratch) = Scratch::get(&FILE_SCRATCH) else { return 0 };
+        if written::collect(scratch, task::current(), first, last) > 0 {
+            ENTER_STAGES.tail_call(&ctx, 1);
+        }
+    }
+    0
+}
+
+/// Reports one file and calls itself for the next.
+#[btf_tracepoint(function = "sys_enter")]
+pub fn file_close_rest(ctx: BtfTracePointContext) -> i32 {
+    // SAFETY: as above.
+    unsafe {
+        let Some(scratch) = Scratch::get(&FILE_SCRATCH) else { return 0 };
+        if written::report_one(scratch, task::current(), 0) > 0 {
+            ENTER_STAGES.tail_call(&ctx, 1);
+        }
+    }
+    0
+}
