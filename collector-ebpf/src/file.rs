@@ -56,7 +56,11 @@ pub const fn is_storage(mode: u16) -> bool {
 pub unsafe fn begin(task: *const u8, kind: Kind, capture: Capture) -> Option<*mut FileScratch> {
     let scratch = Scratch::get(&FILE_SCRATCH)?;
     // SAFETY: a valid map value.
-    unsafe { begin_in(scratch, task, kind, capture) };
+    unsafe {
+        // One record, no list to go on with.
+        write_volatile(&raw mut (*scratch).pending_len, 0);
+        begin_in(scratch, task, kind, capture);
+    }
     Some(scratch)
 }
 

@@ -59,7 +59,7 @@ pub static ENTER_STAGES: ProgramArray = ProgramArray::with_max_entries(2, 0);
 #[map]
 pub static EXIT_STAGES: ProgramArray = ProgramArray::with_max_entries(1, 0);
 #[map]
-pub static QUIT_STAGES: ProgramArray = ProgramArray::with_max_entries(1, 0);
+pub static QUIT_STAGES: ProgramArray = ProgramArray::with_max_entries(2, 0);
 
 /// Value of [`SOCKETS`].
 #[derive(Clone, Copy)]

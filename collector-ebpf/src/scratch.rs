@@ -33,6 +33,22 @@ pub struct Walk {
     pub state: u32,
 }
 
+/// Working state of a search through a descriptor table.
+#[repr(C)]
+pub struct Scan {
+    /// `struct file **`.
+    pub array: u64,
+    /// Bitmap of open descriptors.
+    pub bitmap: u64,
+    /// Bits of the bitmap from `fd` on.
+    pub word: u64,
+    pub fd: u32,
+    pub first: u32,
+    /// One past the last descriptor.
+    pub end: u32,
+    pub pid: u32,
+}
+
 /// Buffer with room for a record whose variable part starts below `LIMIT`.
 ///
 /// Writes of up to `PATH_MAX` bytes go to `record[pos & (LIMIT - 1)..]`, so the last of them still fits.
@@ -40,6 +56,7 @@ pub struct Walk {
 pub struct Scratch<const SIZE: usize> {
     pub slots: [Slot; 2],
     pub walk: Walk,
+    pub scan: Scan,
     /// Bytes of `record` in use.
     pub len: u32,
     /// Number of file descriptions in `pending` (process exit).

@@ -25,71 +25,91 @@ pub unsafe fn collect(scratch: *mut FileScratch, task: *const u8, first: u32, la
     unsafe {
         let table = follow(follow(task, offset!(task_files)), offset!(files_fdt));
         let max: u32 = load(table, offset!(fdt_max));
-        let array: u64 = load(table, offset!(fdt_fd));
-        let bitmap: u64 = load(table, offset!(fdt_open));
-        let pid = task::tgid(task);
-        write_volatile(&raw mut (*scratch).pending_len, 0);
+        let scan = &raw mut (*scratch).scan;
+        write_volatile(&raw mut (*scan).array, load(table, offset!(fdt_fd)));
+        write_volatile(&raw mut (*scan).bitmap, load(table, offset!(fdt_open)));
+        write_volatile(&raw mut (*scan).first, first);
+        write_volatile(&raw mut (*scan).end, if last < max { last + 1 } else { max });
+        write_volatile(&raw mut (*scan).pid, task::tgid(task));
         // Starting at a multiple of 64 keeps the bitmap word and the descriptor in step.
-        let base = first & !63;
-        let mut word = 0u64;
-        for index in 0..DESCRIPTORS {
-            let fd = base + index;
-            if fd >= max || fd > last {
+        write_volatile(&raw mut (*scan).fd, first & !63);
+        write_volatile(&raw mut (*scratch).pending_len, 0);
+        for _ in 0..DESCRIPTORS {
+            if !step(scratch) {
                 break;
-            }
-            if index % 64 == 0 {
-                word = read(bitmap + u64::from(fd / 8));
-            }
-            // Most descriptors are closed, most processes have a handful: an empty rest costs little.
-            if word == 0 {
-                continue;
-            }
-            let open = word & 1 != 0;
-            word >>= 1;
-            if !open || fd < first {
-                continue;
-            }
-            let description: u64 = read(array + u64::from(fd) * 8);
-            let Some(written) = WRITTEN.get_ptr(description) else { continue };
-            if (*written).pid != pid {
-                continue;
-            }
-            let count = read_volatile(&raw const (*scratch).pending_len);
-            if count < PENDING {
-                (*scratch).pending[(black_box(count) & (PENDING - 1)) as usize] = description;
-                write_volatile(&raw mut (*scratch).pending_len, count + 1);
             }
         }
         read_volatile(&raw const (*scratch).pending_len)
     }
 }
 
-/// Reports one noted file. Returns how many are left.
+/// Looks at one descriptor; false at the end of the range. All state is in memory, see `scratch`.
+#[inline(always)]
+unsafe fn step(scratch: *mut FileScratch) -> bool {
+    // SAFETY: by the promise to `collect`; the index is masked to the array.
+    unsafe {
+        let scan = &raw mut (*scratch).scan;
+        let fd = read_volatile(&raw const (*scan).fd);
+        if fd >= read_volatile(&raw const (*scan).end) {
+            return false;
+        }
+        write_volatile(&raw mut (*scan).fd, fd + 1);
+        if fd % 64 == 0 {
+            let bitmap = read_volatile(&raw const (*scan).bitmap);
+            write_volatile(&raw mut (*scan).word, read(bitmap + u64::from(fd / 8)));
+        }
+        let word = read_volatile(&raw const (*scan).word);
+        write_volatile(&raw mut (*scan).word, word >> 1);
+        // Most descriptors are closed: they cost a few instructions.
+        if word & 1 == 0 || fd < read_volatile(&raw const (*scan).first) {
+            return true;
+        }
+        let description: u64 = read(read_volatile(&raw const (*scan).array) + u64::from(fd) * 8);
+        let Some(written) = WRITTEN.get_ptr(description) else { return true };
+        let count = read_volatile(&raw const (*scratch).pending_len);
+        if (*written).pid == read_volatile(&raw const (*scan).pid) && count < PENDING {
+            (*scratch).pending[(black_box(count) & (PENDING - 1)) as usize] = description;
+            write_volatile(&raw mut (*scratch).pending_len, count + 1);
+        }
+        true
+    }
+}
+
+/// Starts the record of one noted file. Returns whether there is one to finish.
 ///
 /// # Safety
 /// As for [`collect`].
 #[inline(always)]
-pub unsafe fn report_one(scratch: *mut FileScratch, task: *const u8, flags: u32) -> u32 {
+pub unsafe fn begin_next(scratch: *mut FileScratch, task: *const u8, flags: u32) -> bool {
     // SAFETY: by the caller's promise; the index is masked to the array.
     unsafe {
         let count = read_volatile(&raw const (*scratch).pending_len);
         if count == 0 || count > PENDING {
-            return 0;
+            return false;
         }
         let left = black_box(count - 1) & (PENDING - 1);
         write_volatile(&raw mut (*scratch).pending_len, left);
         let description = (*scratch).pending[left as usize];
-        if let Some(written) = WRITTEN.get_ptr(description) {
-            let written = *written;
-            if WRITTEN.remove(description).is_ok() && filter::wanted(task, Kind::FileModify) {
-                file::begin_in(scratch, task, Kind::FileModify, Capture::Kernel);
-                file::describe(scratch, description);
-                let wire = file::wire(scratch);
-                (*wire).flags |= written.flags | flags;
-                (*wire).written = written.bytes;
-                file::finish(scratch);
-            }
+        let Some(written) = WRITTEN.get_ptr(description) else { return false };
+        let written = *written;
+        if WRITTEN.remove(description).is_err() || !filter::wanted(task, Kind::FileModify) {
+            return false;
         }
-        left
+        file::begin_in(scratch, task, Kind::FileModify, Capture::Kernel);
+        file::describe(scratch, description);
+        let wire = file::wire(scratch);
+        (*wire).flags |= written.flags | flags;
+        (*wire).written = written.bytes;
+        true
     }
+}
+
+/// Whether noted files are left.
+///
+/// # Safety
+/// As for [`collect`].
+#[inline(always)]
+pub unsafe fn more(scratch: *mut FileScratch) -> bool {
+    // SAFETY: by the caller's promise.
+    unsafe { read_volatile(&raw const (*scratch).pending_len) != 0 }
 }

@@ -7,7 +7,7 @@ use collector_common::file_flag;
 use crate::kernel::{follow, load, offset};
 use crate::maps::{QUIT_SCRATCH, QUIT_STAGES};
 use crate::scratch::Scratch;
-use crate::written;
+use crate::{file, written};
 
 /// Runs before `proc_exit`, so that a process's last file events precede its end.
 // proto: 5.10-6.15: void sched_process_exit(struct task_struct *p)
@@ -30,13 +30,16 @@ pub fn exit_files(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// Reports one file and calls itself for the next.
+/// Starts one record; the next stage resolves its path, sends it and comes back for the next.
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn file_quit(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: as above.
     unsafe {
         let Some(scratch) = Scratch::get(&QUIT_SCRATCH) else { return 0 };
-        if written::report_one(scratch, ctx.arg(0), file_flag::CLOSED_BY_EXIT) > 0 {
+        if written::begin_next(scratch, ctx.arg(0), file_flag::CLOSED_BY_EXIT) {
+            QUIT_STAGES.tail_call(&ctx, 1);
+            file::stage_failed(scratch);
+        } else if written::more(scratch) {
             QUIT_STAGES.tail_call(&ctx, 0);
         }
     }

@@ -6,7 +6,7 @@ use aya_ebpf::programs::BtfTracePointContext;
 use crate::maps::{ENTER_STAGES, FILE_SCRATCH};
 use crate::scratch::Scratch;
 use crate::syscall::Call;
-use crate::{task, written};
+use crate::{file, task, written};
 
 /// Only marks the descriptors, closes nothing.
 const CLOSE_RANGE_CLOEXEC: u64 = 4;
@@ -29,13 +29,16 @@ pub fn file_closerange(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// Reports one file and calls itself for the next.
+/// Starts one record; the next stage resolves its path, sends it and comes back for the next.
 #[btf_tracepoint(function = "sys_enter")]
 pub fn file_close_rest(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: as above.
     unsafe {
         let Some(scratch) = Scratch::get(&FILE_SCRATCH) else { return 0 };
-        if written::report_one(scratch, task::current(), 0) > 0 {
+        if written::begin_next(scratch, task::current(), 0) {
+            ENTER_STAGES.tail_call(&ctx, 0);
+            file::stage_failed(scratch);
+        } else if written::more(scratch) {
             ENTER_STAGES.tail_call(&ctx, 1);
         }
     }

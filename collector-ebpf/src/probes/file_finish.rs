@@ -1,28 +1,43 @@
-//! Second stage of the file probes: resolves paths and sends. One program per tracepoint it is called from.
+//! Last stage of the file probes: resolves paths and sends. One program per tracepoint it is called from.
 
 use aya_ebpf::macros::btf_tracepoint;
+use aya_ebpf::maps::{Array, ProgramArray};
 use aya_ebpf::programs::BtfTracePointContext;
 
-use crate::file;
-use crate::maps::FILE_SCRATCH;
-use crate::scratch::Scratch;
+use crate::maps::{ENTER_STAGES, FILE_SCRATCH, QUIT_SCRATCH, QUIT_STAGES};
+use crate::scratch::{FileScratch, Scratch};
+use crate::{file, written};
 
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_finish(_ctx: BtfTracePointContext) -> i32 {
-    finish();
+    if let Some(scratch) = Scratch::get(&FILE_SCRATCH) {
+        // SAFETY: a valid map value, begun by the first stage on this processor.
+        unsafe { file::finish(scratch) };
+    }
     0
 }
 
 #[btf_tracepoint(function = "sys_enter")]
-pub fn file_finish_ent(_ctx: BtfTracePointContext) -> i32 {
-    finish();
+pub fn file_finish_ent(ctx: BtfTracePointContext) -> i32 {
+    finish(&ctx, &FILE_SCRATCH, &ENTER_STAGES, 1);
     0
 }
 
+#[btf_tracepoint(function = "sched_process_exit")]
+pub fn file_finish_end(ctx: BtfTracePointContext) -> i32 {
+    finish(&ctx, &QUIT_SCRATCH, &QUIT_STAGES, 0);
+    0
+}
+
+/// Sends, then goes back to the stage that begins the next record, if several files are being closed.
 #[inline(always)]
-fn finish() {
-    if let Some(scratch) = Scratch::get(&FILE_SCRATCH) {
-        // SAFETY: a valid map value, begun by the first stage on this processor.
-        unsafe { file::finish(scratch) };
+fn finish(ctx: &BtfTracePointContext, scratch: &Array<FileScratch>, stages: &ProgramArray, again: u32) {
+    let Some(scratch) = Scratch::get(scratch) else { return };
+    // SAFETY: as above; programs in the array are of this tracepoint.
+    unsafe {
+        file::finish(scratch);
+        if written::more(scratch) {
+            stages.tail_call(ctx, again);
+        }
     }
 }
