@@ -1,6 +1,6 @@
 //! Why bytes are not a record.
 
-use collector_common::Kind;
+use collector_common::{Domain, Kind};
 
 /// Why bytes are not a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +52,14 @@ pub enum DecodeError {
         /// Bytes of the record.
         record: usize,
     },
+    /// The record lay in the ring of another domain.
+    #[error("{} in the ring of {}", kind.name(), ring.name())]
+    Domain {
+        /// The record's kind.
+        kind: Kind,
+        /// Domain of the ring.
+        ring: Domain,
+    },
 }
 
 impl DecodeError {
@@ -66,6 +74,7 @@ impl DecodeError {
             Self::Capture(_) => DecodeErrorKind::Capture,
             Self::PayloadTruncated { .. } => DecodeErrorKind::PayloadTruncated,
             Self::StringRange { .. } => DecodeErrorKind::StringRange,
+            Self::Domain { .. } => DecodeErrorKind::Domain,
         }
     }
 }
@@ -88,11 +97,13 @@ pub enum DecodeErrorKind {
     PayloadTruncated = 5,
     /// [`DecodeError::StringRange`].
     StringRange = 6,
+    /// [`DecodeError::Domain`].
+    Domain = 7,
 }
 
 impl DecodeErrorKind {
     /// Number of kinds.
-    pub const COUNT: usize = 7;
+    pub const COUNT: usize = 8;
     /// Every kind, in numeric order.
     pub const ALL: [Self; Self::COUNT] = [
         Self::HeaderTruncated,
@@ -102,6 +113,7 @@ impl DecodeErrorKind {
         Self::Capture,
         Self::PayloadTruncated,
         Self::StringRange,
+        Self::Domain,
     ];
 
     /// The name used in metrics.
@@ -115,6 +127,7 @@ impl DecodeErrorKind {
             Self::Capture => "capture",
             Self::PayloadTruncated => "payload_truncated",
             Self::StringRange => "string_range",
+            Self::Domain => "domain",
         }
     }
 }
