@@ -94,31 +94,30 @@ fn tests(project: &Project, args: &Args) -> Result<()> {
     with_filters(project.cargo().args(["test", "--workspace", "--exclude", TESTS_PACKAGE]))?;
     let metadata = capture(project.cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
     let metadata = serde_json::from_str(&metadata).context("cargo metadata did not print JSON")?;
-    let others = test_targets(&metadata, TESTS_PACKAGE);
-    let others: Vec<_> = others.into_iter().filter(|target| *target != KERNEL_TARGET).collect();
+    let others = targets_but(KERNEL_TARGET, &metadata, TESTS_PACKAGE);
     if others.is_empty() {
         return Ok(());
     }
-    let mut command = project.cargo();
-    command.args(["test", "--package", TESTS_PACKAGE]);
-    for target in others {
-        command.args(["--test", target]);
-    }
-    with_filters(&mut command)
+    with_filters(project.cargo().args(["test", "--package", TESTS_PACKAGE]).args(others))
 }
 
-/// The integration test targets of a package.
-fn test_targets<'a>(metadata: &'a Value, package: &str) -> Vec<&'a str> {
+/// The arguments that select a package's library and integration tests, all but one.
+fn targets_but<'a>(excluded: &str, metadata: &'a Value, package: &str) -> Vec<&'a str> {
     let packages = metadata["packages"].as_array().into_iter().flatten();
     let targets = packages
         .filter(|candidate| candidate["name"] == package)
         .flat_map(|package| package["targets"].as_array().into_iter().flatten());
-    targets
-        .filter(|target| {
-            target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "test"))
-        })
-        .filter_map(|target| target["name"].as_str())
-        .collect()
+    let mut arguments = Vec::new();
+    for target in targets {
+        let is =
+            |kind: &str| target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|it| it == kind));
+        match target["name"].as_str() {
+            Some(name) if is("test") && name != excluded => arguments.extend(["--test", name]),
+            Some(_) if is("lib") => arguments.push("--lib"),
+            _ => {}
+        }
+    }
+    arguments
 }
 
 /// Runs named steps, times them, and sums up at the end whether all went well or one did not.
@@ -175,15 +174,17 @@ mod step_tests {
     }
 
     #[test]
-    fn only_integration_tests_of_the_package_count() {
+    fn all_tests_of_the_package_but_one_are_selected() {
         let metadata = json!({"packages": [
             {"name": "collector-tests", "targets": [
                 {"name": "collector_tests", "kind": ["lib"]},
                 {"name": "kernel", "kind": ["test"]},
                 {"name": "contract", "kind": ["test"]},
+                {"name": "build-script-build", "kind": ["custom-build"]},
             ]},
             {"name": "other", "targets": [{"name": "unrelated", "kind": ["test"]}]},
         ]});
-        assert_eq!(test_targets(&metadata, "collector-tests"), ["kernel", "contract"]);
+        assert_eq!(targets_but("kernel", &metadata, "collector-tests"), ["--lib", "--test", "contract"]);
+        assert!(targets_but("kernel", &metadata, "absent").is_empty());
     }
 }
