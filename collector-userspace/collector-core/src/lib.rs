@@ -2,10 +2,18 @@
 //!
 //! This crate knows neither eBPF nor Linux: sources bring events, subscribers take them.
 
+pub mod bus;
+mod config;
 pub mod event;
 pub mod json;
 mod source;
 
+pub use bus::{
+    BusEvent, CorrelationFilter, CorrelationMetadata, EventBus, EventBusConfig, EventBusError,
+    EventBusStatistics, EventFilter, EventSubscription, LocalEventBus, OverflowPolicy, SubscriberStatistics,
+    Subscription, TryRecvError,
+};
+pub use config::{CollectorConfig, ConfigError};
 pub use event::{
     AnalysisType, Capture, CollectionEvent, Direction, EventMeta, ExecId, FilesystemEvent,
     FilesystemEventKind, LossEvent, Namespaces, NetworkEvent, NetworkEventKind, PerformanceEvent,

@@ -5,6 +5,7 @@
 //! from the kernel as bytes are [`OsString`](std::ffi::OsString)-like: see [`Text`].
 
 mod file;
+mod kind;
 mod loss;
 mod meta;
 mod network;
@@ -16,6 +17,8 @@ mod trigger;
 use std::time::SystemTime;
 
 pub use file::{FilesystemEvent, FilesystemEventKind};
+pub use kind::KINDS;
+pub(crate) use kind::{KindIndex, KindSet};
 pub use loss::LossEvent;
 pub use meta::{Capture, EventMeta, Sequence};
 pub use network::{Direction, NetworkEvent, NetworkEventKind, Protocol};
@@ -108,6 +111,28 @@ impl CollectionEvent {
             Self::Filesystem(event) => Some(&event.meta),
             Self::Performance(event) => Some(&event.meta),
             Self::Loss(event) => Some(&event.meta),
+            Self::TriggerRequest(_) => None,
+        }
+    }
+    /// Identity of the process the event is about, where it is known.
+    #[must_use]
+    pub fn exec_id(&self) -> Option<ExecId> {
+        match self {
+            Self::Process(event) => event.exec_id,
+            Self::Network(event) => event.process.as_ref()?.exec_id,
+            Self::Filesystem(event) => event.process.as_ref()?.exec_id,
+            Self::Performance(_) | Self::TriggerRequest(_) | Self::Loss(_) => None,
+        }
+    }
+
+    /// Where and how it was captured, to be filled in.
+    pub const fn meta_mut(&mut self) -> Option<&mut EventMeta> {
+        match self {
+            Self::Process(event) => Some(&mut event.meta),
+            Self::Network(event) => Some(&mut event.meta),
+            Self::Filesystem(event) => Some(&mut event.meta),
+            Self::Performance(event) => Some(&mut event.meta),
+            Self::Loss(event) => Some(&mut event.meta),
             Self::TriggerRequest(_) => None,
         }
     }
