@@ -3,10 +3,15 @@
 //! One way only: features → plan → loader → ring → decode → identity → adapt → source. Nothing above
 //! `decode` sees kernel bytes, nothing below `adapt` sees a `CollectionEvent`.
 
+pub mod adapt;
 pub mod btf;
+pub mod clock;
 pub mod config;
 pub mod decode;
+pub mod identity;
+pub mod ledger;
 pub mod offsets;
+pub mod pipeline;
 pub mod stats;
 #[doc(hidden)]
 pub mod testing;

@@ -1,0 +1,232 @@
+//! Record bytes in, events out: decode, identity, adapt and ledger joined, without I/O.
+//!
+//! Live sources, replay and benches all run this. The one exception to "without I/O" is the user database behind
+//! [`Users::system`]; replay has [`Users::recorded`] instead.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use collector_common::Domain;
+use collector_core::CollectionEvent;
+
+use crate::adapt::{
+    Context, Executable, adapt_exec, adapt_exit, adapt_file, adapt_fork, adapt_network, adapt_snapshot,
+};
+use crate::clock::{Anchor, Clock};
+use crate::decode::{DecodeError, DecodeErrorKind, Record, decode, decode_header};
+use crate::identity::snapshot::SnapshotEntry;
+use crate::identity::{ProcessTable, Users};
+use crate::ledger::{CounterDelta, Ledger, LossReporter, Start};
+use crate::stats::DomainStats;
+
+/// What the domains of one capture share: who processes are and what time it is.
+#[derive(Debug)]
+pub struct Shared {
+    /// Processes.
+    pub table: ProcessTable,
+    /// Time.
+    pub clock: Clock,
+}
+
+impl Shared {
+    /// For as many pipelines as there are readers.
+    #[must_use]
+    pub fn new(table: ProcessTable, clock: Clock) -> Arc<Mutex<Self>> {
+        Arc::new(Mutex::new(Self { table, clock }))
+    }
+}
+
+/// Turns records into events.
+///
+/// One per reader; all of one capture over the same [`Shared`]. The lock is held to look processes up and never
+/// while events are made or users are asked for.
+#[derive(Debug)]
+pub struct Pipeline {
+    shared: Arc<Mutex<Shared>>,
+    users: Users,
+    sources: [&'static str; Domain::COUNT],
+    ledger: Ledger,
+    reporter: LossReporter,
+    decode_errors: [[u64; DecodeErrorKind::COUNT]; Domain::COUNT],
+}
+
+impl Pipeline {
+    /// A pipeline whose events carry these source names, by domain.
+    #[must_use]
+    pub fn new(
+        shared: Arc<Mutex<Shared>>,
+        users: Users,
+        sources: [&'static str; Domain::COUNT],
+        start: Start,
+    ) -> Self {
+        Self {
+            shared,
+            users,
+            sources,
+            ledger: Ledger::new(start),
+            reporter: LossReporter::default(),
+            decode_errors: Default::default(),
+        }
+    }
+
+    /// A record of the process domain.
+    pub fn process_record(&mut self, bytes: &[u8], out: &mut Vec<CollectionEvent>) {
+        self.record(Domain::Process, bytes, out);
+    }
+
+    /// A record from the ring of `domain`. What cannot be decoded is counted and gives no event.
+    pub fn record(&mut self, domain: Domain, bytes: &[u8], out: &mut Vec<CollectionEvent>) {
+        // Before the rest, so that an undecodable record is not taken for a lost one as well.
+        if let Ok(header) = decode_header(bytes) {
+            self.ledger.observe(domain, header.cpu, header.seq);
+        }
+        match decode(bytes) {
+            Ok(record) if record.kind().domain() == domain => out.push(self.adapt(&record)),
+            Ok(record) => self.count(domain, DecodeError::Domain { kind: record.kind(), ring: domain }),
+            Err(error) => self.count(domain, error),
+        }
+    }
+
+    /// A process that `/proc` showed when capture began.
+    pub fn snapshot(&mut self, entry: &SnapshotEntry, out: &mut Vec<CollectionEvent>) {
+        let source = self.source(Domain::Process);
+        let (identity, boot, context) = {
+            let mut shared = lock(&self.shared);
+            let identity = shared.table.on_snapshot(entry);
+            (identity, shared.table.boot(), Context { clock: shared.clock, source })
+        };
+        let user = entry.uid.and_then(|uid| self.users.name(uid));
+        out.push(CollectionEvent::Process(adapt_snapshot(entry, &identity, &boot, user, &context)));
+    }
+
+    /// Looks at the clocks if that is due; returns a new anchor if there had to be one. Live sources only.
+    pub fn check_clock(&mut self, now_ns: u64) -> Option<Anchor> {
+        lock(&self.shared).clock.check(now_ns, Anchor::read)
+    }
+
+    /// Closes holes that have waited long enough and states losses. Call it on a timer, with what the kernel's
+    /// counters for this pipeline's domains have gained, read after the last record was passed in.
+    pub fn settle(&mut self, now_ns: u64, deltas: &[CounterDelta], out: &mut Vec<CollectionEvent>) {
+        let gaps = self.ledger.settle();
+        let losses = self.reporter.report(&gaps, deltas);
+        self.state_losses(now_ns, losses, out);
+    }
+
+    /// The end: `sent` is, by domain and processor, how many records the kernel side wanted to send. What is missing
+    /// then is lost, whatever the counters say.
+    pub fn finish(
+        &mut self,
+        now_ns: u64,
+        sent: &[(Domain, Vec<u64>)],
+        deltas: &[CounterDelta],
+        out: &mut Vec<CollectionEvent>,
+    ) {
+        let gaps = self.ledger.finish(sent);
+        let losses = self.reporter.finish(&gaps, deltas);
+        self.state_losses(now_ns, losses, out);
+    }
+
+    /// The ledger's side of the statistics of a domain; the kernel's side is left at zero.
+    #[must_use]
+    pub fn domain_stats(&self, domain: Domain) -> DomainStats {
+        let counts = self.ledger.counts(domain);
+        DomainStats {
+            domain: domain.name().to_owned(),
+            received: counts.received,
+            gaps: counts.lost,
+            decode_errors: self.decode_errors(domain).iter().map(|(_, count)| count).sum(),
+            ..DomainStats::default()
+        }
+    }
+
+    /// Records of a domain that could not be decoded, by kind of error.
+    #[must_use]
+    pub fn decode_errors(&self, domain: Domain) -> [(DecodeErrorKind, u64); DecodeErrorKind::COUNT] {
+        let counts = self.decode_errors.get(domain as usize).copied().unwrap_or_default();
+        DecodeErrorKind::ALL.map(|kind| (kind, counts.get(kind as usize).copied().unwrap_or(0)))
+    }
+
+    /// The ledger.
+    #[must_use]
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Names of users: replay sets them.
+    pub const fn users_mut(&mut self) -> &mut Users {
+        &mut self.users
+    }
+
+    /// What the domains share.
+    #[must_use]
+    pub const fn shared(&self) -> &Arc<Mutex<Shared>> {
+        &self.shared
+    }
+
+    fn adapt(&mut self, record: &Record<'_>) -> CollectionEvent {
+        let source = self.source(record.kind().domain());
+        let mut shared = lock(&self.shared);
+        let context = Context { clock: shared.clock, source };
+        match record {
+            Record::Exec(record) => {
+                let executable = Executable::of(record);
+                let identity = shared.table.on_exec(record, executable.path.clone());
+                drop(shared);
+                let user = self.users.name(record.wire.task.uid);
+                CollectionEvent::Process(adapt_exec(record, executable, &identity, user, &context))
+            }
+            Record::Fork(record) => {
+                let identity = shared.table.on_fork(record);
+                drop(shared);
+                let user = self.users.name(record.wire.task.uid);
+                CollectionEvent::Process(adapt_fork(record, &identity, user, &context))
+            }
+            Record::Exit(record) => {
+                let identity = shared.table.on_exit(record);
+                drop(shared);
+                let user = self.users.name(record.wire.task.uid);
+                CollectionEvent::Process(adapt_exit(record, &identity, user, &context))
+            }
+            Record::Network(record) => {
+                let process = shared.table.resolve(&record.wire.task, record.wire.header.ktime_ns);
+                drop(shared);
+                CollectionEvent::Network(adapt_network(record, process, &context))
+            }
+            Record::File(record) => {
+                let process = shared.table.resolve(&record.wire.task, record.wire.header.ktime_ns);
+                drop(shared);
+                CollectionEvent::Filesystem(adapt_file(record, process, &context))
+            }
+        }
+    }
+
+    fn state_losses(&self, now_ns: u64, losses: Vec<crate::ledger::Loss>, out: &mut Vec<CollectionEvent>) {
+        if losses.is_empty() {
+            return;
+        }
+        let timestamp = lock(&self.shared).clock.system_time(now_ns);
+        for loss in losses {
+            let source = self.source(loss.domain);
+            out.push(CollectionEvent::Loss(loss.into_event(timestamp, source)));
+        }
+    }
+
+    fn source(&self, domain: Domain) -> &'static str {
+        self.sources.get(domain as usize).copied().unwrap_or_default()
+    }
+
+    fn count(&mut self, domain: Domain, error: DecodeError) {
+        let counter = self
+            .decode_errors
+            .get_mut(domain as usize)
+            .and_then(|counts| counts.get_mut(error.kind() as usize));
+        if let Some(counter) = counter {
+            *counter += 1;
+        }
+        tracing::debug!(domain = domain.name(), %error, "record left out");
+    }
+}
+
+/// A panic elsewhere leaves table and clock usable: they hold no half-made state between calls.
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
