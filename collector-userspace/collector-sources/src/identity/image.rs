@@ -51,6 +51,14 @@ impl Image {
         Self { counter: None, from_ns: 0, comm, uid, cgroup_id, process, variant: None }
     }
 
+    /// `/proc` knows the executable of an image that a record alone has described.
+    pub(super) fn complete(&mut self, from_procfs: &Arc<ProcessRef>) {
+        if self.process.executable.is_none() {
+            self.process = Arc::clone(from_procfs);
+            self.variant = None;
+        }
+    }
+
     pub(super) fn exec_id(&self) -> Option<ExecId> {
         self.process.exec_id
     }

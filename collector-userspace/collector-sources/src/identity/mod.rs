@@ -8,6 +8,8 @@ mod digest;
 mod image;
 pub mod snapshot;
 mod table;
+#[cfg(test)]
+mod table_tests;
 mod users;
 
 use collector_core::ExecId;

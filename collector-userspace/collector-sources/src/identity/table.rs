@@ -254,11 +254,8 @@ impl ProcessTable {
         }
         let image = Image::from_procfs(comm, entry.cgroup_id.unwrap_or(0), Arc::clone(&process));
         if let Some(known) = self.processes.get_mut(&key) {
-            let same = known.images.iter_mut().find(|other| other.exec_id() == image.exec_id());
-            if let Some(same) = same
-                && same.process.executable.is_none()
-            {
-                same.process = Arc::clone(&process);
+            if let Some(same) = known.images.iter_mut().find(|other| other.exec_id() == image.exec_id()) {
+                same.complete(&process);
             }
             return Identity { process, ancestors: Arc::clone(&known.ancestors) };
         }
@@ -356,10 +353,18 @@ impl ProcessTable {
         let process = Process { images: vec![image], ancestors, ended: false, serial: self.serial };
         self.processes.insert(key, process);
         self.order.push_back((key, self.serial));
-        if self.order.len() > 2 * self.processes.len() + 64 {
-            let processes = &self.processes;
+        let (processes, limit) = (&self.processes, 2 * self.processes.len() + 64);
+        if self.order.len() > limit {
             self.order.retain(|(key, serial)| is_current(processes, key, *serial));
         }
+        if self.ended.len() > limit {
+            self.ended.retain(|(_, key, serial)| is_current(processes, key, *serial));
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn book_lengths(&self) -> (usize, usize) {
+        (self.order.len(), self.ended.len())
     }
 
     fn make_room(&mut self) {
