@@ -20,12 +20,8 @@ pub fn join_into<'a>(out: &mut String, arguments: impl IntoIterator<Item = &'a T
 /// characters, bytes that are not UTF-8, quotes or characters that change how a terminal shows text get the `$'…'` form
 /// of bash, zsh and POSIX 2024. The result has no control characters, whatever goes in.
 pub fn quote_into(out: &mut String, bytes: &[u8]) {
-    if !bytes.is_empty() && bytes.iter().all(|byte| is_plain(*byte)) {
-        // All of these are ASCII, so this is the borrowed, cheap case.
-        out.push_str(&String::from_utf8_lossy(bytes));
-        return;
-    }
     match std::str::from_utf8(bytes) {
+        Ok(text) if !text.is_empty() && text.bytes().all(is_plain) => out.push_str(text),
         Ok(text) if !text.chars().any(|ch| ch == '\'' || is_unsafe(ch)) => {
             out.push('\'');
             out.push_str(text);

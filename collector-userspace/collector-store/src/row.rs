@@ -75,8 +75,8 @@ impl Encoder {
         };
         Head::of(event).bind(statement)?;
         row.bind(statement)?;
-        // JSON is UTF-8 by construction.
-        statement.raw_bind_parameter(24, String::from_utf8_lossy(line.trim_ascii_end()))?;
+        // JSON is UTF-8 by construction; should it ever not be, an empty object is better than a lost event.
+        statement.raw_bind_parameter(24, std::str::from_utf8(line.trim_ascii_end()).unwrap_or("{}"))?;
         statement.raw_execute().map(|_| ())
     }
 }
