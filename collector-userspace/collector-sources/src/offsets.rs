@@ -49,42 +49,119 @@ macro_rules! fields {
     };
 }
 
-/// Without these no record can say who acted.
+// What the programs read without asking whether the kernel has it: a program that lacks one of these would be
+// refused by the verifier, or read nonsense. A test compares the lists with the programs.
+
+/// Who acted, in every record.
 pub const TASK: &[Field] = fields! {
-    task_flags task_pid task_tgid task_comm task_group_leader task_start task_real_cred
-    cred_uid cred_gid cred_euid cred_egid
+    task_flags task_pid task_tgid task_comm task_real_parent task_group_leader task_start task_self_exec_id
+    task_real_cred cred_uid cred_gid task_nsproxy nsproxy_mnt_ns mnt_namespace_inum nsproxy_net_ns net_inum
+    task_cgroups css_set_dfl_cgrp cgroup_kn kn_id kn_parent task_mm mm_start_stack
 };
-/// Without these a process record would miss what it is about.
-pub const PROCESS: &[Field] = fields! {
-    task_real_parent task_mm mm_arg_start mm_arg_end bprm_file bprm_filename
+/// Credentials, namespaces and parent of a new process or image.
+pub const CREDENTIALS: &[Field] = fields! {
+    cred_euid cred_egid cred_cap_effective cred_user_ns user_namespace_inum task_thread_pid pid_level pid_numbers
+    sizeof_upid upid_nr upid_ns pid_namespace_inum
 };
-/// Without these the end of a process cannot be told from the end of a thread.
+/// A new image.
+pub const EXEC: &[Field] = fields! {
+    bprm_file bprm_argc bprm_secureexec bprm_secureexec_bit bprm_filename bprm_interp mm_arg_start mm_arg_end
+    file_inode file_dentry file_mnt inode_ino inode_mode inode_nlink inode_sb sb_dev vfsmount_flags
+    task_fs fs_pwd_dentry fs_pwd_mnt kn_name
+};
+/// The end of a process, as opposed to that of a thread.
 pub const EXIT: &[Field] = fields! {
-    task_signal task_exit_code signal_live signal_group_exit_code signal_flags
+    task_signal signal_live signal_flags signal_group_exit_code task_exit_code cred_euid
 };
-/// Without these no path can be built.
+/// A path from a dentry and a mount.
 pub const PATH: &[Field] = fields! {
-    file_mnt file_dentry dentry_parent dentry_name dentry_name_len
-    mount_mnt mount_parent mount_mountpoint vfsmount_root task_fs fs_root_mnt fs_root_dentry
+    dentry_parent dentry_name_len dentry_name mount_mnt mount_parent mount_mountpoint vfsmount_root
 };
-/// Without these a descriptor leads nowhere.
+/// From a descriptor to its description.
 pub const DESCRIPTOR: &[Field] = fields! { task_files files_fdt fdt_max fdt_fd };
-/// Without these a file record would not identify its file.
+/// From a description to its file.
 pub const FILE: &[Field] = fields! {
-    file_mode file_flags file_inode inode_mode inode_ino inode_sb sb_dev fs_pwd_mnt fs_pwd_dentry
+    file_inode file_flags file_mode file_dentry file_mnt inode_ino inode_size inode_mode inode_uid inode_gid
+    inode_nlink inode_sb sb_dev
 };
-/// Without these a network record would have no end points. IPv6 is left out on kernels built without it.
+/// Directories that names are relative to.
+pub const NAMES: &[Field] = fields! {
+    task_fs fs_root_dentry fs_root_mnt fs_pwd_dentry fs_pwd_mnt file_dentry file_mnt
+};
+/// Which descriptors are open.
+pub const OPEN_SET: &[Field] = fields! { fdt_open };
+/// Whether a process that ends is the last to use its descriptors.
+pub const LEFT_OPEN: &[Field] = fields! { files_count };
+/// Ends of a connection. IPv6 is left out on kernels built without it: such a socket cannot exist there.
 pub const SOCKET: &[Field] = fields! {
-    sk_family sk_state sk_dport sk_num sk_daddr sk_rcv_saddr sk_protocol
+    sk_family sk_protocol sk_state inet_sport sk_dport sk_daddr sk_rcv_saddr
 };
-/// Without these a descriptor does not lead to a socket.
-pub const SOCKET_FILE: &[Field] = fields! { inode_mode file_inode file_private socket_sk };
-/// Without these the destination of a packet is unknown.
+/// Result and volume of a TCP connection.
+pub const TCP: &[Field] = fields! { sk_err tcp_bytes_sent tcp_bytes_received };
+/// From a description to its socket.
+pub const SOCKET_FILE: &[Field] = fields! { file_inode inode_mode file_private socket_sk };
+/// A listening socket.
+pub const LISTEN: &[Field] = fields! { sk_max_ack_backlog };
+/// A packet about to leave.
 pub const PACKET: &[Field] = fields! {
-    skb_sk skb_head skb_network_header skb_transport_header skb_protocol
+    skb_sk skb_head skb_network_header skb_transport_header skb_protocol sk_protocol
+};
+/// Control groups of the separate memory hierarchy; needed only where it is in use.
+pub const CGROUP_V1: &[Field] = fields! { css_set_subsys css_cgroup memory_cgrp_id };
+/// What the programs ask for before reading it: without these a record has less in it.
+pub const OPTIONAL: &[Field] = fields! {
+    task_status task_io_uring task_loginuid task_sessionid tcp_bytes_retrans sk_v6_daddr sk_v6_rcv_saddr
 };
 
+/// What the programs take for granted about how fields lie to each other, so as to read several at once.
+/// Entries are not checked where one of their fields is missing: that is reported as such.
+pub const ASSUMPTIONS: &[Assumption] = &[
+    Assumption {
+        what: "dentry.d_parent, d_name.hash, d_name.len and d_name.name follow each other",
+        fields: fields! { dentry_parent dentry_name_len dentry_name },
+        holds: |words| matches!(words, [parent, len, name] if *len == parent.wrapping_add(12) && *name == parent.wrapping_add(16)),
+    },
+    Assumption {
+        what: "struct upid is two words",
+        fields: fields! { sizeof_upid upid_nr upid_ns },
+        holds: |words| matches!(words, [16, 0, 8] | [16, 8, 0]),
+    },
+];
+
+/// An assumption about several fields.
+#[derive(Clone, Copy, Debug)]
+pub struct Assumption {
+    /// What is assumed.
+    pub what: &'static str,
+    /// The fields it is about.
+    pub fields: &'static [Field],
+    holds: fn(&[u32]) -> bool,
+}
+
+impl Assumption {
+    /// Whether it holds for this kernel.
+    #[must_use]
+    pub fn holds(&self, offsets: &Resolved) -> bool {
+        let words: Option<Vec<u32>> = self.fields.iter().map(|&field| offsets.value(field)).collect();
+        words.is_none_or(|words| (self.holds)(&words))
+    }
+}
+
 impl Resolved {
+    /// The outcome without any BTF.
+    #[must_use]
+    pub fn nothing() -> Self {
+        let reason = LookupError::NoType("BTF".to_owned()).to_string();
+        let missing = |path| MissingOffset { path, reason: reason.clone() };
+        Self { offsets: Offsets::EMPTY, missing: Offsets::PATHS.into_iter().map(missing).collect() }
+    }
+
+    /// Whether the kernel has all of these.
+    #[must_use]
+    pub fn has(&self, fields: &[Field]) -> bool {
+        fields.iter().all(|&field| self.value(field).is_some())
+    }
+
     /// Value of an entry, if the kernel has it.
     #[must_use]
     pub fn value(&self, field: Field) -> Option<u32> {
@@ -231,11 +308,21 @@ mod tests {
 
     #[test]
     fn fields_name_their_own_path() {
-        for field in [TASK, PROCESS, EXIT, PATH, DESCRIPTOR, FILE, SOCKET, SOCKET_FILE, PACKET].concat() {
-            let member = field.path().split(['|', ' ']).next().unwrap_or_default();
-            assert!(member.contains('.'), "{} stands for {}", field.name, field.path());
-        }
-        assert_eq!(TASK[1].path(), "task_struct.pid");
+        assert_eq!((TASK[1].name, TASK[1].path()), ("task_pid", "task_struct.pid"));
+        assert_eq!((PATH[2].name, PATH[2].path()), ("dentry_name", "dentry.d_name.name"));
+        assert_eq!((PACKET[0].name, PACKET[0].path()), ("skb_sk", "sk_buff.sk"));
+    }
+
+    #[test]
+    fn an_assumption_is_checked_where_all_its_fields_are_known() {
+        let mut resolved = Resolved::nothing();
+        assert!(ASSUMPTIONS.iter().all(|assumption| assumption.holds(&resolved)));
+        resolved.offsets.dentry_parent = 24;
+        resolved.offsets.dentry_name_len = 36;
+        resolved.offsets.dentry_name = 40;
+        assert!(ASSUMPTIONS[0].holds(&resolved));
+        resolved.offsets.dentry_name_len = 44;
+        assert!(!ASSUMPTIONS[0].holds(&resolved));
     }
 
     #[test]
