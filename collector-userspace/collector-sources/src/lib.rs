@@ -8,11 +8,14 @@ pub mod btf;
 pub mod clock;
 pub mod config;
 pub mod decode;
+pub mod features;
 pub mod identity;
 pub mod ledger;
 pub mod offsets;
 pub mod pipeline;
+pub mod plan;
 pub mod stats;
+pub mod syscalls;
 #[doc(hidden)]
 pub mod testing;
 

@@ -1,0 +1,323 @@
+//! Which hooks serve which events on this kernel: a pure function over a static table.
+//!
+//! The table ([`rows`]) has rows, each a group of programs that serves some kinds in one tier. For every wanted
+//! kind the plan takes the highest tier whose mandatory rows all work here, adds the optional ones that do,
+//! and writes down what does not and why. Programs, tail-call entries and attachments follow from the rows
+//! chosen, so that nothing is attached that no wanted kind needs.
+
+mod build;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use collector_common::Kind;
+use serde::{Serialize, Serializer};
+
+use crate::features::{BtfState, Capabilities, Features, KernelVersion, Support};
+use crate::offsets::{self, Field, Resolved};
+
+pub use table::{rows, tracepoints};
+
+/// Kinds whose programs keep the pid filter's set of descendants: to be wanted in addition where that filter
+/// is set. Their records are sent only where [`Settings::kinds`](collector_common::Settings::kinds) says so.
+pub const FOLLOW_DESCENDANTS: u64 = Kind::ProcessFork.bit() | Kind::ProcessExit.bit();
+
+/// How well a kernel serves, best first: the order of fallback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Tier {
+    /// Trampolines at the kernel's own decision points. No rows yet.
+    A,
+    /// Tracepoints; system calls read from kernel objects at their exit.
+    B,
+    /// No BPF at all.
+    C,
+}
+
+impl Tier {
+    /// Tiers with rows to look for, best first.
+    const WITH_ROWS: [Self; 2] = [Self::A, Self::B];
+}
+
+/// How a program comes to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attach {
+    /// Attached to the tracepoint.
+    Tracepoint,
+    /// Called by the dispatcher on `sys_enter` for these system calls.
+    EnterCall(&'static [&'static str]),
+    /// Called by the dispatcher on `sys_exit` for these system calls.
+    ExitCall(&'static [&'static str]),
+    /// Called by another program through this slot of this map.
+    Stage {
+        /// Name of the map.
+        map: &'static str,
+        /// Index in it.
+        slot: u32,
+    },
+}
+
+/// A program of the object and how it comes to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// Name of the program, at most 15 bytes.
+    pub program: &'static str,
+    /// The tracepoint it is loaded for.
+    pub tracepoint: &'static str,
+    /// How it comes to run.
+    pub attach: Attach,
+}
+
+/// What the programs of a row take from the kernel beyond tracepoints and offsets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Atomic additions that return the old value.
+    FetchAtomics,
+    /// `bpf_get_current_task_btf`.
+    CurrentTask,
+}
+
+/// A group of programs that works as a whole or not at all.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Short name, for people.
+    pub name: &'static str,
+    /// Kinds it serves.
+    pub kinds: &'static [Kind],
+    /// Whether the kinds cannot be served in this tier without it.
+    pub mandatory: bool,
+    /// Tier it belongs to.
+    pub tier: Tier,
+    /// Oldest kernel it was made for.
+    pub min_kernel: KernelVersion,
+    /// Its programs, in order of attachment.
+    pub hooks: &'static [Hook],
+    /// Offsets its programs read without asking.
+    pub offsets: &'static [&'static [Field]],
+    /// What else its programs take.
+    pub needs: &'static [Need],
+    /// What it is for: said of kinds that have to do without it.
+    pub why: &'static str,
+}
+
+/// How a kind fares.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum Outcome {
+    /// Captured.
+    Served {
+        /// In this tier.
+        tier: Tier,
+        /// By these rows.
+        rows: Vec<&'static str>,
+        /// Except for this.
+        without: Vec<Lack>,
+    },
+    /// Not captured.
+    Unavailable {
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// An optional row that does not work here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Lack {
+    /// Its name.
+    pub row: &'static str,
+    /// What is missed without it.
+    pub misses: &'static str,
+    /// Why it does not work.
+    pub reason: String,
+}
+
+/// A wanted kind and how it fares.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KindPlan {
+    /// The kind.
+    #[serde(serialize_with = "kind_name")]
+    pub kind: Kind,
+    /// How it fares.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+fn kind_name<S: Serializer>(kind: &Kind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(kind.name())
+}
+
+/// A program to load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Program {
+    /// Its name in the object.
+    pub name: &'static str,
+    /// The tracepoint to load it for.
+    pub tracepoint: &'static str,
+}
+
+/// An entry of a program array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct TableEntry {
+    /// Name of the map.
+    pub map: &'static str,
+    /// Index: a slot, or a system call number.
+    pub index: u32,
+    /// Name of the program.
+    pub program: &'static str,
+}
+
+/// What to do on this kernel for the wanted kinds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// Every wanted kind, in order of number.
+    pub kinds: Vec<KindPlan>,
+    /// Programs to load.
+    pub programs: Vec<Program>,
+    /// Entries to fill before anything is attached.
+    pub table: Vec<TableEntry>,
+    /// Programs to attach to their tracepoint, in this order.
+    pub attach: Vec<Program>,
+}
+
+impl Plan {
+    /// Bits of the kinds that are captured.
+    #[must_use]
+    pub fn served(&self) -> u64 {
+        let served = |plan: &&KindPlan| matches!(plan.outcome, Outcome::Served { .. });
+        self.kinds.iter().filter(served).fold(0, |mask, plan| mask | plan.kind.bit())
+    }
+
+    /// The best tier in use; [`Tier::C`] when nothing is captured.
+    #[must_use]
+    pub fn tier(&self) -> Tier {
+        let tier = |plan: &KindPlan| match plan.outcome {
+            Outcome::Served { tier, .. } => Some(tier),
+            Outcome::Unavailable { .. } => None,
+        };
+        self.kinds.iter().filter_map(tier).min().unwrap_or(Tier::C)
+    }
+}
+
+/// Plans the capture of the kinds in the mask `wanted` (see [`Kind::bit`]); unknown bits are ignored.
+#[must_use]
+pub fn plan(features: &Features, offsets: &Resolved, wanted: u64) -> Plan {
+    // Asked once per row; most rows are shared by several kinds.
+    let rows: Vec<(&Row, Option<String>)> =
+        rows().map(|row| (row, obstacle(row, features, offsets))).collect();
+    let mut plan = Plan::default();
+    let mut chosen = vec![false; rows.len()];
+    for &kind in Kind::ALL.iter().filter(|kind| wanted & kind.bit() != 0) {
+        let (outcome, used) = serve(kind, &rows);
+        for (chosen, used) in chosen.iter_mut().zip(used) {
+            *chosen |= used;
+        }
+        plan.kinds.push(KindPlan { kind, outcome });
+    }
+    // In order of the table, which is that of attachment.
+    for ((row, _), _) in rows.iter().zip(chosen).filter(|(_, chosen)| *chosen) {
+        for hook in row.hooks {
+            plan.add(hook, features);
+        }
+    }
+    plan.add_dispatchers();
+    plan
+}
+
+/// Chooses the rows for a kind: how it fares, and which rows of `rows` it uses.
+fn serve(kind: Kind, rows: &[(&Row, Option<String>)]) -> (Outcome, Vec<bool>) {
+    let mut reasons = Vec::new();
+    for tier in Tier::WITH_ROWS {
+        let ours = |row: &Row| row.tier == tier && row.kinds.contains(&kind);
+        let mut mandatory = rows.iter().filter(|(row, _)| ours(row) && row.mandatory).peekable();
+        if mandatory.peek().is_none() {
+            continue;
+        }
+        let blocked = mandatory.find_map(|(_, obstacle)| obstacle.clone());
+        if let Some(reason) = blocked {
+            reasons.push(reason);
+            continue;
+        }
+        let used: Vec<bool> = rows.iter().map(|(row, obstacle)| ours(row) && obstacle.is_none()).collect();
+        let names = rows.iter().zip(&used).filter(|(_, used)| **used).map(|((row, _), _)| row.name).collect();
+        let without = rows
+            .iter()
+            .filter(|(row, _)| ours(row))
+            .filter_map(|(row, obstacle)| {
+                let reason = obstacle.clone()?;
+                Some(Lack { row: row.name, misses: row.why, reason })
+            })
+            .collect();
+        return (Outcome::Served { tier, rows: names, without }, used);
+    }
+    if reasons.is_empty() {
+        reasons.push(format!("no program serves {}", kind.name()));
+    }
+    (Outcome::Unavailable { reason: reasons.join("; ") }, vec![false; rows.len()])
+}
+
+/// What keeps a row from working on this kernel; the most general obstacle first.
+fn obstacle(row: &Row, features: &Features, offsets: &Resolved) -> Option<String> {
+    if features.arch.value.is_none() {
+        return Some(format!("architecture not supported ({})", features.arch.evidence));
+    }
+    if let Some(version) = features.kernel.value
+        && version < row.min_kernel
+    {
+        return Some(format!("kernel {version} is older than {}", row.min_kernel));
+    }
+    match &features.btf.value {
+        BtfState::Readable { .. } => {}
+        BtfState::Absent => return Some("this kernel has no BTF".to_owned()),
+        BtfState::Unreadable { errno } => {
+            let error = std::io::Error::from_raw_os_error(*errno);
+            return Some(format!("this kernel's BTF cannot be read: {error}"));
+        }
+        BtfState::Invalid { reason } => return Some(format!("this kernel's BTF is invalid: {reason}")),
+    }
+    let needed = [("tp_btf programs", &features.tp_btf.value), ("ring buffers", &features.ring_buffer.value)];
+    let needs = row.needs.iter().map(|need| match need {
+        Need::FetchAtomics => ("fetching atomics", &features.fetch_atomics.value),
+        Need::CurrentTask => ("bpf_get_current_task_btf", &features.current_task.value),
+    });
+    if let Some((what, support)) =
+        needed.into_iter().chain(needs).find(|(_, support)| !support.is_supported())
+    {
+        return Some(refusal(what, support, features));
+    }
+    for hook in row.hooks {
+        let wanted = table::arguments(hook.tracepoint);
+        match features.tracepoints.get(hook.tracepoint) {
+            None => return Some(format!("this kernel has no tracepoint {}", hook.tracepoint)),
+            Some(found) if found.arguments < wanted => {
+                return Some(format!(
+                    "tracepoint {} has {} arguments, not {wanted}",
+                    hook.tracepoint, found.arguments
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    let fields = || row.offsets.iter().copied().flatten();
+    if let Some(field) = fields().find(|&&field| offsets.value(field).is_none()) {
+        return Some(format!("this kernel has no {}", field.path()));
+    }
+    let about = |assumption: &&offsets::Assumption| {
+        assumption.fields.iter().all(|field| fields().any(|f| f == field))
+    };
+    if let Some(wrong) =
+        offsets::ASSUMPTIONS.iter().filter(about).find(|assumption| !assumption.holds(offsets))
+    {
+        return Some(format!("not so on this kernel: {}", wrong.what));
+    }
+    None
+}
+
+/// Says that something is refused, and what may be done about it.
+fn refusal(what: &str, support: &Support, features: &Features) -> String {
+    let missing = features.capabilities.value.map(Capabilities::missing_for_tracing).unwrap_or_default();
+    match support {
+        Support::Refused { errno } if *errno == libc::EPERM && !missing.is_empty() => {
+            format!("{what} {support}; missing capabilities: {}", missing.join(", "))
+        }
+        _ => format!("{what} {support}"),
+    }
+}

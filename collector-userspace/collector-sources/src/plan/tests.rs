@@ -1,0 +1,295 @@
+//! The plan over made-up kernels.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use collector_common::{Domain, MISSING, Offsets, name};
+
+use super::*;
+use crate::features::{Capabilities, CgroupMode, Cgroups, Fact, Lockdown, Tracepoint};
+use crate::offsets::MissingOffset;
+use crate::syscalls::{self, Arch};
+
+const EVERYTHING: u64 = u64::MAX;
+
+/// A kernel with everything tier B needs and trampolines forbidden.
+fn kernel() -> Features {
+    let yes = || Fact::new(Support::Supported, "made up");
+    let tracepoints = tracepoints()
+        .map(|name| (name.to_owned(), Tracepoint { btf_id: 1, arguments: table::arguments(name) }))
+        .collect();
+    Features {
+        kernel: Fact::new(Some(KernelVersion::new(6, 12)), "made up"),
+        arch: Fact::new(Some(Arch::X86_64), "made up"),
+        btf: Fact::new(BtfState::Readable { bytes: 1, types: 1 }, "made up"),
+        capabilities: Fact::new(Capabilities::parse("CapEff: 000001ffffffffff"), "made up"),
+        lockdown: Fact::new(Some(Lockdown::None), "made up"),
+        security_modules: Fact::new(None, "made up"),
+        unprivileged_bpf_disabled: Fact::new(Some(2), "made up"),
+        cgroups: Fact::new(Cgroups { mode: CgroupMode::V2, unified: None, memory: None }, "made up"),
+        memlock: yes(),
+        tp_btf: yes(),
+        fentry: Fact::new(Support::Refused { errno: libc::EPERM }, "made up"),
+        lsm: yes(),
+        ring_buffer: yes(),
+        current_task: yes(),
+        fetch_atomics: yes(),
+        tracepoints,
+    }
+}
+
+/// Offsets that are all known and fulfil the assumptions.
+fn offsets() -> Resolved {
+    let words = [8_u32; Offsets::COUNT];
+    let mut offsets: Offsets = zerocopy::transmute!(words);
+    (offsets.dentry_parent, offsets.dentry_name_len, offsets.dentry_name) = (24, 36, 40);
+    (offsets.sizeof_upid, offsets.upid_nr, offsets.upid_ns) = (16, 0, 8);
+    Resolved { offsets, missing: Vec::new() }
+}
+
+fn outcome(plan: &Plan, kind: Kind) -> &Outcome {
+    &plan.kinds.iter().find(|of| of.kind == kind).unwrap().outcome
+}
+
+fn reason(plan: &Plan, kind: Kind) -> &str {
+    match outcome(plan, kind) {
+        Outcome::Unavailable { reason } => reason,
+        served @ Outcome::Served { .. } => panic!("{served:?}"),
+    }
+}
+
+fn lacks(plan: &Plan, kind: Kind) -> Vec<&'static str> {
+    match outcome(plan, kind) {
+        Outcome::Served { without, .. } => without.iter().map(|lack| lack.row).collect(),
+        Outcome::Unavailable { reason } => panic!("{reason}"),
+    }
+}
+
+fn attached(plan: &Plan) -> Vec<&'static str> {
+    plan.attach.iter().map(|program| program.name).collect()
+}
+
+#[test]
+fn everything_is_served_where_everything_works() {
+    let plan = plan(&kernel(), &offsets(), EVERYTHING);
+    assert_eq!(plan.kinds.len(), Kind::ALL.len());
+    for of in &plan.kinds {
+        assert!(lacks(&plan, of.kind).is_empty(), "{of:?}");
+    }
+    assert_eq!(plan.served(), Kind::ALL.iter().fold(0, |mask, kind| mask | kind.bit()));
+    assert_eq!(plan.tier(), Tier::B);
+    assert_eq!(
+        attached(&plan),
+        [
+            "proc_exec",
+            "proc_fork",
+            "exit_files",
+            "proc_exit",
+            "net_state",
+            "net_send",
+            "sys_enter",
+            "sys_exit"
+        ]
+    );
+    // Every program is attached or called, and every one called is loaded.
+    let loaded: BTreeSet<_> = plan.programs.iter().map(|program| program.name).collect();
+    let entered: BTreeSet<_> = plan.table.iter().map(|entry| entry.program).collect();
+    let run: BTreeSet<_> = attached(&plan).into_iter().chain(entered).collect();
+    assert_eq!(loaded, run);
+    assert_eq!(loaded.len(), plan.programs.len(), "a program is listed twice");
+}
+
+#[test]
+fn process_kinds_alone_leave_system_calls_alone() {
+    let wanted = Kind::ProcessExec.bit() | Kind::ProcessFork.bit() | Kind::ProcessExit.bit();
+    let plan = plan(&kernel(), &offsets(), wanted);
+    assert_eq!(attached(&plan), ["proc_exec", "proc_fork", "proc_exit"]);
+    assert_eq!(plan.table, [TableEntry { map: name::EXEC_STAGES, index: 0, program: "proc_exec_path" }]);
+    assert_eq!(plan.served(), wanted);
+}
+
+#[test]
+fn one_file_kind_attaches_one_dispatcher() {
+    let plan = plan(&kernel(), &offsets(), Kind::FileDelete.bit());
+    assert_eq!(attached(&plan), ["sys_exit"]);
+    let entries: BTreeSet<_> =
+        plan.table.iter().map(|entry| (entry.map, entry.index, entry.program)).collect();
+    let expected = [
+        (name::EXIT_CALLS, 84, "file_rmdir"),
+        (name::EXIT_CALLS, 87, "file_unlink"),
+        (name::EXIT_CALLS, 263, "file_unlinkat"),
+        (name::EXIT_STAGES, 0, "file_finish"),
+    ];
+    assert_eq!(entries, BTreeSet::from(expected));
+}
+
+#[test]
+fn nothing_is_served_without_btf() {
+    let mut features = kernel();
+    features.btf = Fact::new(BtfState::Absent, "made up");
+    features.tp_btf = Fact::new(Support::Absent { reason: "no BTF".to_owned() }, "made up");
+    features.tracepoints = BTreeMap::new();
+    let plan = plan(&features, &Resolved::nothing(), EVERYTHING);
+    assert_eq!(plan.tier(), Tier::C);
+    assert_eq!(plan.served(), 0);
+    assert!(plan.programs.is_empty() && plan.table.is_empty() && plan.attach.is_empty());
+    for &kind in Kind::ALL {
+        assert_eq!(reason(&plan, kind), "this kernel has no BTF");
+    }
+}
+
+#[test]
+fn without_sys_exit_what_does_not_need_it_remains() {
+    let mut features = kernel();
+    features.tracepoints.remove("sys_exit");
+    let plan = plan(&features, &offsets(), EVERYTHING);
+    for &kind in Kind::ALL {
+        let lost =
+            kind.domain() == Domain::File || [Kind::NetworkAccept, Kind::NetworkListen].contains(&kind);
+        if lost {
+            assert_eq!(reason(&plan, kind), "this kernel has no tracepoint sys_exit");
+        }
+    }
+    assert_eq!(lacks(&plan, Kind::NetworkClose), ["close of accepted"]);
+    // Closes are of no use when writes are not seen.
+    assert_eq!(attached(&plan), ["proc_exec", "proc_fork", "proc_exit", "net_state", "net_send"]);
+}
+
+#[test]
+fn a_missing_offset_costs_only_what_reads_it() {
+    let mut offsets = offsets();
+    offsets.offsets.fdt_open = MISSING;
+    offsets.missing.push(MissingOffset { path: "fdtable.open_fds", reason: "made up".to_owned() });
+    let plan = plan(&kernel(), &offsets, EVERYTHING);
+    assert_eq!(lacks(&plan, Kind::FileModify), ["files left open", "close_range"]);
+    assert!(!attached(&plan).contains(&"exit_files"));
+    assert!(!plan.programs.iter().any(|program| program.name == "file_quit"));
+
+    offsets.offsets.bprm_file = MISSING;
+    let plan = super::plan(&kernel(), &offsets, EVERYTHING);
+    assert_eq!(reason(&plan, Kind::ProcessExec), "this kernel has no linux_binprm.file");
+    assert!(lacks(&plan, Kind::ProcessFork).is_empty());
+}
+
+#[test]
+fn a_broken_assumption_costs_what_relies_on_it() {
+    let mut offsets = offsets();
+    offsets.offsets.dentry_name = 48;
+    let plan = plan(&kernel(), &offsets, EVERYTHING);
+    assert!(reason(&plan, Kind::FileOpen).starts_with("not so on this kernel: dentry"));
+    assert!(lacks(&plan, Kind::NetworkConnect).is_empty());
+}
+
+#[test]
+fn refusals_name_the_capabilities_missing() {
+    let mut features = kernel();
+    features.tp_btf = Fact::new(Support::Refused { errno: libc::EPERM }, "made up");
+    features.capabilities = Fact::new(Some(Capabilities { bpf: true, ..Capabilities::default() }), "made up");
+    let plan = plan(&features, &offsets(), Kind::ProcessExec.bit());
+    let reason = reason(&plan, Kind::ProcessExec);
+    assert!(reason.contains("Operation not permitted"), "{reason}");
+    assert!(reason.ends_with("missing capabilities: CAP_PERFMON"), "{reason}");
+}
+
+#[test]
+fn a_kernel_without_the_running_task_keeps_what_gets_it_as_argument() {
+    let mut features = kernel();
+    features.current_task = Fact::new(Support::Refused { errno: libc::EINVAL }, "made up");
+    let plan = plan(&features, &offsets(), EVERYTHING);
+    assert!(lacks(&plan, Kind::ProcessExec).is_empty());
+    assert!(reason(&plan, Kind::NetworkSend).starts_with("bpf_get_current_task_btf refused"));
+}
+
+#[test]
+fn kernels_too_old_or_foreign_say_so() {
+    let mut features = kernel();
+    features.kernel = Fact::new(Some(KernelVersion::new(4, 19)), "made up");
+    let old = plan(&features, &offsets(), Kind::ProcessExec.bit());
+    assert_eq!(reason(&old, Kind::ProcessExec), "kernel 4.19 is older than 5.10");
+    features.arch = Fact::new(None, "uname: riscv64");
+    let foreign = plan(&features, &offsets(), Kind::ProcessExec.bit());
+    assert_eq!(reason(&foreign, Kind::ProcessExec), "architecture not supported (uname: riscv64)");
+}
+
+#[test]
+fn a_tracepoint_that_lost_an_argument_is_not_used() {
+    let mut features = kernel();
+    features.tracepoints.insert("sched_process_exec".to_owned(), Tracepoint { btf_id: 1, arguments: 2 });
+    let plan = plan(&features, &offsets(), EVERYTHING);
+    assert_eq!(reason(&plan, Kind::ProcessExec), "tracepoint sched_process_exec has 2 arguments, not 3");
+}
+
+#[test]
+fn aarch64_loads_no_program_for_calls_it_lacks() {
+    let mut features = kernel();
+    features.arch = Fact::new(Some(Arch::Aarch64), "made up");
+    let plan = plan(&features, &offsets(), EVERYTHING);
+    assert!(plan.kinds.iter().all(|of| matches!(of.outcome, Outcome::Served { .. })));
+    let loaded = |name| plan.programs.iter().any(|program| program.name == name);
+    assert!(loaded("file_openat") && !loaded("file_open") && !loaded("file_rmdir"));
+    assert!(plan.table.contains(&TableEntry { map: name::EXIT_CALLS, index: 35, program: "file_unlinkat" }));
+}
+
+#[test]
+fn trampolines_tell_policy_from_inability() {
+    use crate::features::Trampolines;
+    let mut features = kernel();
+    assert_eq!(features.trampolines(), Trampolines::Forbidden);
+    features.tp_btf.value = Support::Refused { errno: libc::EPERM };
+    assert_eq!(features.trampolines(), Trampolines::Unknown);
+    features.fentry.value = Support::Refused { errno: libc::EINVAL };
+    assert_eq!(features.trampolines(), Trampolines::Unsupported);
+    features.fentry.value = Support::Supported;
+    assert_eq!(features.trampolines(), Trampolines::Available);
+    features.arch.value = Some(Arch::Aarch64);
+    features.kernel.value = Some(KernelVersion::new(6, 1));
+    assert_eq!(features.trampolines(), Trampolines::Unsupported);
+}
+
+#[test]
+fn the_table_is_sound() {
+    let mut slots = BTreeMap::new();
+    let mut rows_by_name = BTreeSet::new();
+    for row in rows() {
+        assert!(rows_by_name.insert(row.name), "two rows are called {}", row.name);
+        assert!(!row.kinds.is_empty() && !row.hooks.is_empty() && !row.why.is_empty());
+        for hook in row.hooks {
+            assert!(hook.program.len() <= 15, "the kernel cuts {}", hook.program);
+            assert!(tracepoints().any(|name| name == hook.tracepoint));
+            let (Attach::EnterCall(calls) | Attach::ExitCall(calls)) = hook.attach else {
+                if let Attach::Stage { map, slot } = hook.attach {
+                    let other = slots.insert((map, slot), hook.program);
+                    assert!(other.is_none_or(|other| other == hook.program), "two programs at {map}[{slot}]");
+                }
+                continue;
+            };
+            for call in calls {
+                assert!(syscalls::is_known(call), "{call}");
+                let exit = matches!(hook.attach, Attach::ExitCall(_));
+                for arch in [Arch::X86_64, Arch::Aarch64] {
+                    let Some(number) = arch.number(call) else { continue };
+                    assert!(number < 512, "{call} lies outside the tables");
+                    let map = match (arch, exit) {
+                        (Arch::X86_64, true) => "x86_64 exit",
+                        (Arch::X86_64, false) => "x86_64 enter",
+                        (Arch::Aarch64, true) => "aarch64 exit",
+                        (Arch::Aarch64, false) => "aarch64 enter",
+                    };
+                    let other = slots.insert((map, number), hook.program);
+                    assert!(other.is_none_or(|other| other == hook.program), "two programs for {call}");
+                }
+            }
+        }
+    }
+    for &kind in Kind::ALL {
+        assert!(rows().any(|row| row.mandatory && row.kinds.contains(&kind)), "nothing serves {kind:?}");
+    }
+}
+
+#[test]
+fn a_plan_prints_as_json() {
+    let plan = plan(&kernel(), &offsets(), Kind::ProcessFork.bit());
+    let json = serde_json::to_value(&plan).unwrap();
+    assert_eq!(json["kinds"][0]["kind"], "process.fork");
+    assert_eq!(json["kinds"][0]["outcome"], "served");
+    assert_eq!(json["programs"][0]["name"], "proc_fork");
+}
