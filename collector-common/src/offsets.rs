@@ -224,6 +224,10 @@ offsets! {
     sk_v6_rcv_saddr: "sock.__sk_common.skc_v6_rcv_saddr",
     /// Network namespace of the socket.
     sk_net: "sock.__sk_common.skc_net",
+    /// Flag bits.
+    sk_flags: "sock.__sk_common.skc_flags",
+    /// Bit number of the flag that the peer has sent its end (FIN).
+    sock_done: "enum sock_flags.SOCK_DONE",
     /// IP protocol.
     sk_protocol: "sock.sk_protocol",
     /// Pending error.

@@ -34,7 +34,8 @@ pub fn count(kind: Kind, reason: LossReason) {
 fn next_sequence(kind: Kind) -> u64 {
     match SEQUENCES.get_ptr_mut(kind.domain() as u32) {
         // SAFETY: as in `count`.
-        Some(sequence) => unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(sequence, 1) },
+        // Relaxed would compile to the addition that returns nothing, and the result would be the operand.
+        Some(sequence) => unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(sequence, 1) },
         None => 0,
     }
 }

@@ -95,7 +95,10 @@ pub fn closed(sock: u64, old: u16) {
             let again: u64 =
                 if known(offset!(tcp_bytes_retrans)) { read_at(sock, offset!(tcp_bytes_retrans)) } else { 0 };
             (*record).bytes_sent = sent.wrapping_sub(again);
-            (*record).bytes_received = read_at(sock, offset!(tcp_bytes_received));
+            // The kernel counts the peer's FIN as a byte.
+            let flags: u64 = read_at(sock, offset!(sk_flags));
+            let fin = flags >> (offset!(sock_done) & 63) & 1;
+            (*record).bytes_received = read_at::<u64>(sock, offset!(tcp_bytes_received)).saturating_sub(fin);
         });
     }
 }

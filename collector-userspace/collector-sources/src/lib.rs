@@ -10,14 +10,20 @@ pub mod config;
 pub mod decode;
 pub mod features;
 pub mod identity;
+pub mod kernel;
 pub mod ledger;
+pub mod loader;
 pub mod offsets;
 pub mod pipeline;
 pub mod plan;
+mod reader;
+mod source;
 pub mod stats;
 pub mod syscalls;
+pub mod tap;
 #[doc(hidden)]
 pub mod testing;
 
 pub use config::{Filter, KernelConfig, RingSizes};
+pub use kernel::{CaptureHandle, KernelCapture, StartError};
 pub use stats::{CaptureStats, DomainStats, LossCount, ProgramStats};

@@ -1,0 +1,20 @@
+//! Embeds the kernel programs, if they have been built.
+//!
+//! The object is an optional input: without it the crate compiles and its tests pass, and loading fails with a
+//! message that names `cargo xtask build-ebpf`.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+fn main() {
+    println!("cargo::rerun-if-env-changed=COLLECTOR_BPF_OBJECT");
+    let manifest = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
+    let object = env::var_os("COLLECTOR_BPF_OBJECT")
+        .map_or_else(|| manifest.join("../../target/bpf/collector.bpf.o"), PathBuf::from);
+    println!("cargo::rerun-if-changed={}", object.display());
+    let bytes = fs::read(&object).unwrap_or_default();
+    let target = Path::new(&env::var_os("OUT_DIR").unwrap_or_default()).join("collector.bpf.o");
+    if let Err(error) = fs::write(&target, bytes) {
+        println!("cargo::error=cannot write {}: {error}", target.display());
+    }
+}
