@@ -24,4 +24,4 @@ pub use database::{Database, Retention};
 pub use error::{LossReason, StoreError};
 pub use query::{Cancel, Limits, QueryError, Rows, Value, query, query_each};
 pub use stats::StoreStats;
-pub use writer::{Feed, Received, StoreHandle, StoreWriter};
+pub use writer::{StoreHandle, StoreWriter};

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
+use collector_core::bus::{BusEvent, Subscription, TryRecvError};
 use collector_core::json::HostInfo;
 use collector_core::{CollectionEvent, EventMeta, LossEvent};
 
@@ -22,20 +23,8 @@ use crate::stats::StoreStats;
 /// How often age is looked at, the file is checked and, without events, statistics are refreshed.
 const MAINTENANCE: Duration = Duration::from_secs(10);
 
-/// Where a writer takes its events from: the receiving end of a bounded queue.
-pub trait Feed: Send + 'static {
-    /// Waits, at most until `deadline`, for `batch` to hold `full` events; says whether more can come.
-    fn receive(&mut self, batch: &mut Vec<Arc<CollectionEvent>>, full: usize, deadline: Instant) -> Received;
-}
-
-/// Whether more events can come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Received {
-    /// They can.
-    Open,
-    /// What is in the batch is the end.
-    Closed,
-}
+/// How often the queue is looked at while a batch gathers. Waiting for each event instead would cost a wake-up an event.
+const GATHER: Duration = Duration::from_millis(50);
 
 /// A running writer thread.
 #[derive(Debug)]
@@ -46,12 +35,13 @@ pub struct StoreWriter {
 }
 
 impl StoreWriter {
-    /// Opens the database and starts the thread. It ends when `feed` is closed and everything is written.
+    /// Opens the database and starts the thread. It ends when the subscription does and everything is
+    /// written.
     ///
     /// # Errors
     /// Only where waiting cannot help ([`StoreError::is_permanent`]). A disk that is full, read-only or locked is no error
     /// here: the writer starts, counts what it loses and goes on trying.
-    pub fn start(config: StoreConfig, host: HostInfo, feed: impl Feed) -> Result<Self, StoreError> {
+    pub fn start(config: StoreConfig, host: HostInfo, events: Subscription) -> Result<Self, StoreError> {
         let mut writer = Writer::new(config, host);
         if let Err(error) = writer.open() {
             if error.is_permanent() {
@@ -59,7 +49,7 @@ impl StoreWriter {
             }
             writer.failed(&error);
         }
-        writer.spawn(feed)
+        writer.spawn(events)
     }
 
     /// What the writer did so far.
@@ -74,7 +64,7 @@ impl StoreWriter {
         StoreHandle(Arc::clone(&self.stats))
     }
 
-    /// Waits for the thread to end, which needs its feed to be closed. Without success within `patience` the thread is left
+    /// Waits for the thread to end, which needs the end of its subscription. Without success within `patience` the thread is left
     /// alone; the database stays consistent in any case.
     pub fn finish(mut self, patience: Duration) -> StoreStats {
         let in_time = self.finished.recv_timeout(patience) != Err(RecvTimeoutError::Timeout);
@@ -144,14 +134,14 @@ impl Writer {
         }
     }
 
-    fn spawn(mut self, feed: impl Feed) -> Result<StoreWriter, StoreError> {
+    fn spawn(mut self, events: Subscription) -> Result<StoreWriter, StoreError> {
         let path = self.config.path.clone();
         let stats = Arc::clone(&self.stats);
         let (sender, finished) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || {
-                self.run(feed);
+                self.run(events);
                 // Nobody may be waiting.
                 let _ = sender.send(());
             })
@@ -159,17 +149,16 @@ impl Writer {
         Ok(StoreWriter { stats, thread: Some(thread), finished })
     }
 
-    fn run(&mut self, mut feed: impl Feed) {
+    fn run(&mut self, mut events: Subscription) {
         let mut batch = Vec::with_capacity(self.config.batch_events);
-        let mut received = Received::Open;
-        while received == Received::Open {
+        let mut open = true;
+        while open {
             batch.clear();
-            received = self.receive(&mut feed, &mut batch);
-            let last = received == Received::Closed;
-            if !batch.is_empty() || (last && !self.untold.is_empty()) {
-                self.store(&batch, last);
+            open = self.receive(&mut events, &mut batch);
+            if !batch.is_empty() || (!open && !self.untold.is_empty()) {
+                self.store(&batch, !open);
             }
-            if !last {
+            if open {
                 self.maintain();
             }
         }
@@ -178,17 +167,33 @@ impl Writer {
         self.database = None;
     }
 
-    /// Waits for a first event, then for a full batch or the end of its delay.
-    fn receive(&self, feed: &mut impl Feed, batch: &mut Vec<Arc<CollectionEvent>>) -> Received {
-        let received = feed.receive(batch, 1, self.next_maintenance);
-        if received == Received::Closed || batch.is_empty() {
-            return received;
+    /// Waits for a first event, but not past the next maintenance, then for a full batch or the end of its delay. Says
+    /// whether more can come.
+    fn receive(&self, events: &mut Subscription, batch: &mut Vec<Arc<BusEvent>>) -> bool {
+        let full = self.config.batch_events;
+        let idle = self.next_maintenance.saturating_duration_since(Instant::now());
+        match events.recv_blocking_many(batch, full, idle) {
+            Err(TryRecvError::Closed) => return false,
+            Err(TryRecvError::Empty) => return true,
+            Ok(_) => {}
         }
-        feed.receive(batch, self.config.batch_events, Instant::now() + self.config.batch_delay)
+        let deadline = Instant::now() + self.config.batch_delay;
+        while batch.len() < full {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            std::thread::sleep(left.min(GATHER));
+            match events.recv_blocking_many(batch, full - batch.len(), Duration::ZERO) {
+                Err(TryRecvError::Closed) => return false,
+                Err(TryRecvError::Empty) | Ok(_) => {}
+            }
+        }
+        true
     }
 
     /// Writes the batch, or counts it as lost.
-    fn store(&mut self, batch: &[Arc<CollectionEvent>], last_chance: bool) {
+    fn store(&mut self, batch: &[Arc<BusEvent>], last_chance: bool) {
         if let Some(back_off) = self.back_off
             && Instant::now() < back_off.until
             && !last_chance
@@ -205,7 +210,7 @@ impl Writer {
         }
     }
 
-    fn try_store(&mut self, batch: &[Arc<CollectionEvent>]) -> Result<(), StoreError> {
+    fn try_store(&mut self, batch: &[Arc<BusEvent>]) -> Result<(), StoreError> {
         self.open()?;
         let losses: Vec<CollectionEvent> =
             self.untold.iter().map(|(reason, count)| loss_event(*reason, *count)).collect();
@@ -215,7 +220,7 @@ impl Writer {
             0 => u32::MAX - 1,
             pages => pages,
         });
-        database.append(losses.iter().chain(batch.iter().map(|event| &**event)))
+        database.append(losses.iter().chain(batch.iter().map(|event| &event.event)))
     }
 
     fn open(&mut self) -> Result<(), StoreError> {

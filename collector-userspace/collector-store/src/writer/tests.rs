@@ -1,6 +1,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, Sender};
+
+use collector_core::bus::{EventBusConfig, EventSubscription, LocalEventBus};
 
 use super::*;
 use crate::query::{Limits, Value, query};
@@ -10,19 +11,32 @@ use samples::{host, mixed};
 #[allow(unreachable_pub, dead_code, reason = "shared with the integration tests and benches")]
 mod samples;
 
-/// A queue without a bus.
-struct Channel(mpsc::Receiver<Arc<CollectionEvent>>);
+/// A bus with the writer as its only subscriber. Dropping it closes the bus.
+struct Bus {
+    bus: LocalEventBus,
+    runtime: tokio::runtime::Runtime,
+}
 
-impl Feed for Channel {
-    fn receive(&mut self, batch: &mut Vec<Arc<CollectionEvent>>, full: usize, deadline: Instant) -> Received {
-        while batch.len() < full {
-            match self.0.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(event) => batch.push(event),
-                Err(RecvTimeoutError::Timeout) => return Received::Open,
-                Err(RecvTimeoutError::Disconnected) => return Received::Closed,
-            }
-        }
-        Received::Open
+impl Bus {
+    fn new() -> (Self, Subscription) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let (bus, events) = runtime.block_on(async {
+            let bus = LocalEventBus::new(EventBusConfig::default()).await.unwrap();
+            bus.start().await.unwrap();
+            let events = bus.subscribe(EventSubscription::new("store")).await.unwrap();
+            (bus, events)
+        });
+        (Self { bus, runtime }, events)
+    }
+
+    fn send(&self, numbers: std::ops::Range<u64>) {
+        self.runtime.block_on(self.bus.publish_batch(numbers.map(mixed))).unwrap();
+    }
+}
+
+impl Drop for Bus {
+    fn drop(&mut self) {
+        self.runtime.block_on(self.bus.shutdown());
     }
 }
 
@@ -42,11 +56,11 @@ impl Fixture {
         Self { directory, config }
     }
 
-    fn start(&self) -> (StoreWriter, Sender<Arc<CollectionEvent>>, Arc<AtomicU32>) {
+    fn start(&self) -> (StoreWriter, Bus, Arc<AtomicU32>) {
         let writer = Writer::new(self.config.clone(), host());
         let page_limit = Arc::clone(&writer.page_limit);
-        let (sender, receiver) = mpsc::channel();
-        (writer.spawn(Channel(receiver)).unwrap(), sender, page_limit)
+        let (bus, events) = Bus::new();
+        (writer.spawn(events).unwrap(), bus, page_limit)
     }
 
     fn number(&self, sql: &str) -> i64 {
@@ -64,24 +78,13 @@ fn number(path: &Path, sql: &str) -> i64 {
     }
 }
 
-fn send(sender: &Sender<Arc<CollectionEvent>>, numbers: std::ops::Range<u64>) {
-    for number in numbers {
-        sender.send(Arc::new(mixed(number))).unwrap();
-    }
-}
-
 /// Feeds one event after the other until the statistics are as expected; says how many.
-fn feed_until(
-    writer: &StoreWriter,
-    sender: &Sender<Arc<CollectionEvent>>,
-    what: &str,
-    expected: impl Fn(&StoreStats) -> bool,
-) -> u64 {
+fn feed_until(writer: &StoreWriter, bus: &Bus, what: &str, expected: impl Fn(&StoreStats) -> bool) -> u64 {
     let deadline = Instant::now() + Duration::from_secs(30);
     let mut sent = 0;
     while !expected(&writer.stats()) {
         assert!(Instant::now() < deadline, "never seen: {what}; {:?}", writer.stats());
-        send(sender, sent..sent + 1);
+        bus.send(sent..sent + 1);
         sent += 1;
         std::thread::sleep(Duration::from_micros(200));
     }
@@ -93,9 +96,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[test]
 fn everything_sent_before_the_end_is_written() {
     let fixture = Fixture::new();
-    let (writer, sender, _) = fixture.start();
-    send(&sender, 0..5_000);
-    drop(sender);
+    let (writer, bus, _) = fixture.start();
+    bus.send(0..5_000);
+    drop(bus);
     let stats = writer.finish(PATIENCE);
     assert_eq!((stats.written, stats.lost_total(), stats.failing), (5_000, 0, false), "{stats:?}");
     assert!(stats.batches >= 3, "no batch is larger than 2,000: {stats:?}");
@@ -108,18 +111,18 @@ fn everything_sent_before_the_end_is_written() {
 #[test]
 fn full_disk_costs_events_by_count_and_recovery_tells_so() {
     let fixture = Fixture::new();
-    let (writer, sender, page_limit) = fixture.start();
-    let before = feed_until(&writer, &sender, "a first batch", |stats| stats.written > 0);
+    let (writer, bus, page_limit) = fixture.start();
+    let before = feed_until(&writer, &bus, "a first batch", |stats| stats.written > 0);
     page_limit.store(1, Ordering::SeqCst);
-    let during = feed_until(&writer, &sender, "lost events", |stats| stats.lost_total() >= 300);
+    let during = feed_until(&writer, &bus, "lost events", |stats| stats.lost_total() >= 300);
     let stats = writer.stats();
     assert!(stats.failing);
     assert_eq!(stats.lost.keys().collect::<Vec<_>>(), ["disk_full"], "{stats:?}");
     assert!(stats.last_error.as_deref().is_some_and(|error| error.contains("full")), "{stats:?}");
 
     page_limit.store(0, Ordering::SeqCst);
-    let after = feed_until(&writer, &sender, "recovery", |stats| !stats.failing);
-    drop(sender);
+    let after = feed_until(&writer, &bus, "recovery", |stats| !stats.failing);
+    drop(bus);
     let stats = writer.finish(PATIENCE);
     assert_eq!(
         stats.written + stats.lost_total(),
@@ -134,14 +137,14 @@ fn full_disk_costs_events_by_count_and_recovery_tells_so() {
 #[test]
 fn lock_held_by_another_program_is_survived() {
     let fixture = Fixture::new();
-    let (writer, sender, _) = fixture.start();
-    feed_until(&writer, &sender, "a first batch", |stats| stats.written > 0);
+    let (writer, bus, _) = fixture.start();
+    feed_until(&writer, &bus, "a first batch", |stats| stats.written > 0);
     let other = rusqlite::Connection::open(&fixture.config.path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    feed_until(&writer, &sender, "lost events", |stats| stats.lost.contains_key("locked"));
+    feed_until(&writer, &bus, "lost events", |stats| stats.lost.contains_key("locked"));
     other.execute_batch("ROLLBACK").unwrap();
-    feed_until(&writer, &sender, "recovery", |stats| !stats.failing);
-    drop(sender);
+    feed_until(&writer, &bus, "recovery", |stats| !stats.failing);
+    drop(bus);
     assert!(!writer.finish(PATIENCE).failing);
 }
 
@@ -150,11 +153,11 @@ fn directory_that_comes_later_is_found() {
     let mut fixture = Fixture::new();
     let directory = fixture.directory.path().join("later");
     fixture.config.path = directory.join("events.db");
-    let (writer, sender, _) = fixture.start();
-    feed_until(&writer, &sender, "lost events", |stats| stats.lost.contains_key("cannot_open"));
+    let (writer, bus, _) = fixture.start();
+    feed_until(&writer, &bus, "lost events", |stats| stats.lost.contains_key("cannot_open"));
     std::fs::create_dir(&directory).unwrap();
-    feed_until(&writer, &sender, "recovery", |stats| stats.written > 0);
-    drop(sender);
+    feed_until(&writer, &bus, "recovery", |stats| stats.written > 0);
+    drop(bus);
     let stats = writer.finish(PATIENCE);
     assert_eq!(fixture.number("SELECT count(*) FROM events WHERE kind <> 'loss'") as u64, stats.written);
 }
@@ -164,9 +167,9 @@ fn end_without_recovery_is_counted_and_ends() {
     let mut fixture = Fixture::new();
     fixture.config.path = Path::new("/proc/no/such/events.db").to_owned();
     fixture.config.retry_min = Duration::from_secs(3600);
-    let (writer, sender, _) = fixture.start();
-    send(&sender, 0..100);
-    drop(sender);
+    let (writer, bus, _) = fixture.start();
+    bus.send(0..100);
+    drop(bus);
     let stats = writer.finish(PATIENCE);
     assert_eq!((stats.written, stats.lost_total()), (0, 100), "{stats:?}");
     assert!(stats.failing);
@@ -176,7 +179,10 @@ fn end_without_recovery_is_counted_and_ends() {
 fn removed_database_is_made_anew() {
     let fixture = Fixture::new();
     let mut writer = Writer::new(fixture.config.clone(), host());
-    let batch: Vec<_> = (0..10).map(|number| Arc::new(mixed(number))).collect();
+    let (bus, mut events) = Bus::new();
+    bus.send(0..10);
+    let mut batch = Vec::new();
+    events.recv_blocking_many(&mut batch, 10, PATIENCE).unwrap();
     writer.store(&batch, false);
     std::fs::remove_file(&fixture.config.path).unwrap();
     writer.next_maintenance = Instant::now();
@@ -192,8 +198,8 @@ fn newer_schema_stops_the_start() {
     drop(Database::open(&fixture.config, &host()).unwrap());
     let other = rusqlite::Connection::open(&fixture.config.path).unwrap();
     other.pragma_update(None, "user_version", 99).unwrap();
-    let (_sender, receiver) = mpsc::channel();
-    let error = StoreWriter::start(fixture.config.clone(), host(), Channel(receiver)).unwrap_err();
+    let (_bus, events) = Bus::new();
+    let error = StoreWriter::start(fixture.config.clone(), host(), events).unwrap_err();
     assert!(matches!(error, StoreError::NewerSchema { found: 99, .. }), "{error}");
 }
 
@@ -201,8 +207,8 @@ fn newer_schema_stops_the_start() {
 fn file_that_is_no_database_stops_the_start_and_is_left_alone() {
     let fixture = Fixture::new();
     std::fs::write(&fixture.config.path, "important notes\n".repeat(1_000)).unwrap();
-    let (_sender, receiver) = mpsc::channel();
-    let error = StoreWriter::start(fixture.config.clone(), host(), Channel(receiver)).unwrap_err();
+    let (_bus, events) = Bus::new();
+    let error = StoreWriter::start(fixture.config.clone(), host(), events).unwrap_err();
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
     assert!(std::fs::read_to_string(&fixture.config.path).unwrap().starts_with("important"));
 }
