@@ -1,3 +1,5 @@
+//! The writer on disks that fail, with the real bus in front of it.
+
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -86,6 +88,7 @@ fn feed_until(writer: &StoreWriter, bus: &Bus, what: &str, expected: impl Fn(&St
         assert!(Instant::now() < deadline, "never seen: {what}; {:?}", writer.stats());
         bus.send(sent..sent + 1);
         sent += 1;
+        // deadline: the pace of the events, not what is waited for.
         std::thread::sleep(Duration::from_micros(200));
     }
     sent

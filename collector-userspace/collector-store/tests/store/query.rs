@@ -1,3 +1,5 @@
+//! Queries: what they may, what they may not, and where they end.
+
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 

@@ -1,3 +1,5 @@
+//! Deleting what is too old or too much, in bounded steps.
+
 use std::time::{Duration, SystemTime};
 
 use crate::samples::{mixed, time};

@@ -1,3 +1,5 @@
+//! Which columns each event fills, and with what.
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
