@@ -186,9 +186,8 @@ pub unsafe fn finish(scratch: *mut FileScratch) {
         if !old_whole {
             (*wire).flags |= file_flag::OLD_BASE_TRUNCATED;
         }
-        match kind_of(scratch) {
-            Some(kind) => emit::built(scratch, kind),
-            None => {}
+        if let Some(kind) = kind_of(scratch) {
+            emit::built(scratch, kind);
         }
     }
 }

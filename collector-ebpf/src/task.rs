@@ -131,8 +131,8 @@ pub unsafe fn fill_credentials(task: *const u8, out: *mut CredentialsWire) {
         let level: u32 = load(pid, offset!(pid_level));
         let at = pid as u64 + offset!(pid_numbers) as u64 + u64::from(level) * offset!(sizeof_upid) as u64;
         let upid: Upid = read(at);
-        (*out).ns_pid = (upid.words[offset!(upid_nr) / 8 & 1]) as u32;
-        (*out).pid_ns = read_at(upid.words[offset!(upid_ns) / 8 & 1], offset!(pid_namespace_inum));
+        (*out).ns_pid = (upid.words[(offset!(upid_nr) / 8) & 1]) as u32;
+        (*out).pid_ns = read_at(upid.words[(offset!(upid_ns) / 8) & 1], offset!(pid_namespace_inum));
         (*out).ns_level = level;
         (*out).parent_start_ns = load(follow(parent, offset!(task_group_leader)), offset!(task_start));
         (*out).parent_image = load(parent, offset!(task_self_exec_id));

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::command::{run, say};
-use crate::project::{Project, relative};
+use crate::project::{Project, Rustc, relative};
 use crate::tools::BPF_LINKER;
 use crate::{setup, sysroot};
 
@@ -26,6 +26,8 @@ pub(crate) fn build(project: &Project) -> Result<PathBuf> {
     }
     run(&mut cargo(project, "build")?).context("the kernel programs do not build")?;
     let built = target_dir(project).join(sysroot::TARGET).join("release").join(BINARY);
+    let stripped = strip(&built);
+    let built = stripped.unwrap_or(built);
     let object = fs::read(&built).with_context(|| format!("cargo built no {}", built.display()))?;
     check(&object).with_context(|| format!("{} is of no use", built.display()))?;
     let path = project.bpf_object();
@@ -33,6 +35,20 @@ pub(crate) fn build(project: &Project) -> Result<PathBuf> {
         say(&format!("{}: {} bytes, new", relative(&path, &project.root), object.len()));
     }
     Ok(path)
+}
+
+/// Takes the debug sections out, four fifths of the object that no kernel reads. BTF stays. Where the toolchain has no
+/// tool for it (rustup's has), the object works as it is.
+fn strip(built: &Path) -> Option<PathBuf> {
+    let sysroot = Rustc::query().ok()?.sysroot;
+    let host = format!("{}-unknown-linux-gnu", env::consts::ARCH);
+    let tool = sysroot.join("lib/rustlib").join(host).join("bin/rust-objcopy");
+    let target = built.with_added_extension("stripped");
+    let mut command = Command::new(tool);
+    // The tool is linked with the compiler's own LLVM and does not say where that is.
+    command.env("LD_LIBRARY_PATH", sysroot.join("lib")).arg("--strip-debug").arg(built).arg(&target);
+    let output = command.output().ok()?;
+    (output.status.success() && target.is_file()).then_some(target)
 }
 
 /// `cargo <verb>` for the kernel programs, with the library, linker and flags they need. Needs [`setup::ensure`].

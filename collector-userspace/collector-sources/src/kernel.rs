@@ -14,6 +14,7 @@ use crate::identity::snapshot::{Procfs, SnapshotEntry};
 use crate::identity::{Boot, ProcessTable, TableConfig, Users, clock_ticks};
 use crate::ledger::{CounterDelta, Start};
 use crate::loader::{LoadError, Loaded, Rings, load};
+use crate::offsets;
 use crate::pipeline::{Pipeline, Shared};
 use crate::plan::{Outcome, Plan, plan};
 use crate::reader::Reader;
@@ -104,7 +105,8 @@ impl KernelCapture {
         if plan.served() & config.kinds == 0 {
             return Err(unavailable(&plan, config.kinds));
         }
-        let cgroup_v1 = probed.features.cgroups.value.in_memory_hierarchy();
+        let cgroup_v1 =
+            probed.features.cgroups.value.in_memory_hierarchy() && probed.offsets.has(offsets::CGROUP_V1);
         let (loaded, rings) = load(&plan, &probed.offsets.offsets, cgroup_v1, config)?;
         let boot = Boot::new(&boot_id()?, clock_ticks());
         let table = TableConfig { max_processes: config.max_processes, ..TableConfig::default() };

@@ -5,6 +5,7 @@
 
 pub mod adapt;
 pub mod btf;
+pub mod capture_file;
 pub mod clock;
 pub mod config;
 pub mod decode;

@@ -97,7 +97,7 @@ pub const SOCKET: &[Field] = fields! {
     sk_family sk_protocol sk_state inet_sport sk_dport sk_daddr sk_rcv_saddr
 };
 /// Result and volume of a TCP connection.
-pub const TCP: &[Field] = fields! { sk_err tcp_bytes_sent tcp_bytes_received };
+pub const TCP: &[Field] = fields! { sk_err sk_flags sock_done tcp_bytes_sent tcp_bytes_received };
 /// From a description to its socket.
 pub const SOCKET_FILE: &[Field] = fields! { file_inode inode_mode file_private socket_sk };
 /// A listening socket.

@@ -27,7 +27,7 @@ const SETTLE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A domain of a kernel capture as an event source.
 #[derive(Debug)]
-pub struct KernelSource {
+pub(crate) struct KernelSource {
     session: Arc<Session>,
     domain: Domain,
     /// Process ring to wait on; the other rings are drained on a timer.
