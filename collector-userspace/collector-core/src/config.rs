@@ -9,6 +9,9 @@ use crate::bus::{BusConfigError, EventBusConfig};
 /// Longest name of a component, in bytes.
 const MAX_COMPONENT_NAME: usize = 128;
 
+/// Longest duration that is taken for meant: a year. Far from where clocks overflow.
+const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// How a [`Collector`](crate::Collector) behaves. Every default is valid, and every field can be changed alone.
 ///
 /// ```
@@ -85,6 +88,14 @@ pub enum ConfigError {
         field: &'static str,
         /// The smallest sensible value.
         least: &'static str,
+    },
+    /// A duration is so long that it must be a mistake.
+    #[error("{field} is {seconds} s; it may be a year at most")]
+    TooLong {
+        /// The field.
+        field: &'static str,
+        /// The value, in seconds.
+        seconds: u64,
     },
     /// The component name is empty, too long, or has control characters in it.
     #[error(
@@ -213,6 +224,9 @@ impl CollectorConfig {
         if let Some((field, _)) = durations.into_iter().find(|(_, duration)| duration.is_zero()) {
             return Err(ConfigError::Zero { field, least: "1ms" });
         }
+        if let Some((field, long)) = durations.into_iter().find(|(_, duration)| **duration > MAX_DURATION) {
+            return Err(ConfigError::TooLong { field, seconds: long.as_secs() });
+        }
         Ok(event_bus.validate()?)
     }
 }
@@ -253,6 +267,10 @@ mod tests {
             (CollectorConfig::new().with_shutdown_timeout(none), "shutdown_timeout is 0"),
             (CollectorConfig::new().with_health_check_interval(none), "health_check_interval is 0"),
             (CollectorConfig::new().with_startup_timeout(none), "startup_timeout is 0"),
+            (
+                CollectorConfig::new().with_startup_timeout(Duration::MAX),
+                "startup_timeout is 18446744073709551615 s",
+            ),
             (CollectorConfig::new().with_component_name(""), "component_name \"\" is not a name"),
             (CollectorConfig::new().with_component_name("a\nb"), "component_name \"a\\nb\" is not a name"),
             (

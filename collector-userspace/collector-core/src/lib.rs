@@ -3,6 +3,7 @@
 //! This crate knows neither eBPF nor Linux: sources bring events, subscribers take them.
 
 pub mod bus;
+mod collector;
 mod config;
 pub mod event;
 pub mod json;
@@ -12,6 +13,10 @@ pub use bus::{
     BusEvent, CorrelationFilter, CorrelationMetadata, EventBus, EventBusConfig, EventBusError,
     EventBusStatistics, EventFilter, EventSubscription, LocalEventBus, OverflowPolicy, SubscriberStatistics,
     Subscription, TryRecvError,
+};
+pub use collector::{
+    Collector, CollectorError, CollectorHandle, CollectorHealth, HealthStatus, RunError, RuntimeStats,
+    SourceFailure, SourceHealth, SourceState, SourceStats,
 };
 pub use config::{CollectorConfig, ConfigError};
 pub use event::{

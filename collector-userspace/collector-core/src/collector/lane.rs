@@ -1,0 +1,270 @@
+//! What the runtime knows about one source.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use tokio::sync::mpsc;
+
+use super::error::SourceFailure;
+use super::health::{HealthRequest, HealthStatus, SourceHealth};
+use super::statistics::{SourceState, SourceStats};
+use crate::source::EventSource;
+
+/// A source, its counters and where it is in its life. Written by its thread, its pump and the run.
+pub(super) struct Lane {
+    pub(super) name: &'static str,
+    pub(super) source: Arc<dyn EventSource>,
+    /// The signal handed to `start`.
+    pub(super) shutdown: Arc<AtomicBool>,
+    pub(super) received: AtomicU64,
+    pub(super) published: AtomicU64,
+    pub(super) batches: AtomicU64,
+    pub(super) lost_at_shutdown: AtomicU64,
+    stop_claimed: AtomicBool,
+    progress: Mutex<Progress>,
+}
+
+struct Progress {
+    state: SourceState,
+    /// `stop` has returned.
+    stopped: bool,
+    failures: Vec<SourceFailure>,
+    errors: u64,
+    last_error: Option<String>,
+    health: SourceHealth,
+    health_requests: Option<mpsc::Sender<HealthRequest>>,
+}
+
+/// How a call into a source ended badly.
+pub(super) enum CallError {
+    Failed(String),
+    Panicked(String),
+}
+
+impl Lane {
+    pub(super) fn new(name: &'static str, source: Arc<dyn EventSource>) -> Self {
+        let health =
+            SourceHealth { name, status: HealthStatus::Unknown, reason: None, since: SystemTime::now() };
+        let progress = Progress {
+            state: SourceState::Registered,
+            stopped: false,
+            failures: Vec::new(),
+            errors: 0,
+            last_error: None,
+            health,
+            health_requests: None,
+        };
+        Self {
+            name,
+            source,
+            shutdown: Arc::default(),
+            received: AtomicU64::new(0),
+            published: AtomicU64::new(0),
+            batches: AtomicU64::new(0),
+            lost_at_shutdown: AtomicU64::new(0),
+            stop_claimed: AtomicBool::new(false),
+            progress: Mutex::new(progress),
+        }
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `start` is about to be called; health checks are answered through `requests`.
+    pub(super) fn starting(&self, requests: mpsc::Sender<HealthRequest>) {
+        let mut progress = self.progress();
+        progress.state = SourceState::Starting;
+        progress.health_requests = Some(requests);
+    }
+
+    /// `start` awaited something for the first time.
+    pub(super) fn started(&self) {
+        let mut progress = self.progress();
+        if progress.state == SourceState::Starting {
+            progress.state = SourceState::Running;
+            progress.set_health(HealthStatus::Healthy, None);
+        }
+    }
+
+    /// `start` has taken too long to await anything.
+    pub(super) fn start_is_overdue(&self) -> bool {
+        let mut progress = self.progress();
+        let overdue = progress.state == SourceState::Starting;
+        if overdue {
+            let reason = "start has not awaited anything within the startup timeout".to_owned();
+            progress.set_health(HealthStatus::Unhealthy, Some(reason));
+        }
+        overdue
+    }
+
+    /// `start` is over, or could not be called.
+    pub(super) fn ended(&self, result: Result<(), CallError>) {
+        let name = self.name;
+        let failure = match result {
+            Ok(()) => None,
+            Err(CallError::Failed(message)) => Some(SourceFailure::Failed { name, message }),
+            Err(CallError::Panicked(message)) => Some(SourceFailure::Panicked { name, message }),
+        };
+        let mut progress = self.progress();
+        progress.health_requests = None;
+        match failure {
+            None => {
+                progress.state = SourceState::Finished;
+                progress.set_health(HealthStatus::Healthy, None);
+                tracing::info!(source = name, "source finished");
+            }
+            Some(failure) => {
+                tracing::error!(source = name, error = %failure, "source failed");
+                progress.state = SourceState::Failed;
+                progress.fail(failure);
+            }
+        }
+    }
+
+    /// Whether the caller shall call `stop`: true for exactly one caller.
+    pub(super) fn claim_stop(&self) -> bool {
+        !self.stop_claimed.swap(true, Ordering::AcqRel)
+    }
+
+    /// `stop` has returned.
+    pub(super) fn stopped(&self, result: Result<(), CallError>) {
+        let mut progress = self.progress();
+        progress.stopped = true;
+        if let Err(CallError::Failed(message) | CallError::Panicked(message)) = result {
+            let failure = SourceFailure::StopFailed { name: self.name, message };
+            tracing::error!(source = self.name, error = %failure, "source could not stop");
+            progress.fail(failure);
+        }
+    }
+
+    /// The run waits no longer.
+    pub(super) fn abandon(&self) {
+        let mut progress = self.progress();
+        if progress.is_over() {
+            return;
+        }
+        tracing::error!(source = self.name, "source did not end in time and is abandoned");
+        progress.state = SourceState::Abandoned;
+        progress.fail(SourceFailure::Abandoned { name: self.name });
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.progress().state == SourceState::Running
+    }
+
+    /// Whether `start` will not go on, or never began.
+    pub(super) fn has_ended(&self) -> bool {
+        self.progress().has_ended()
+    }
+
+    /// Whether both `start` and `stop` have returned.
+    pub(super) fn is_over(&self) -> bool {
+        self.progress().is_over()
+    }
+
+    /// Puts the question to the source's thread; false if one is still waiting there.
+    pub(super) fn ask_health(&self, request: HealthRequest) -> bool {
+        let requests = self.progress().health_requests.clone();
+        requests.is_some_and(|requests| requests.try_send(request).is_ok())
+    }
+
+    /// A health check gave this result.
+    pub(super) fn checked(&self, result: Result<(), String>) {
+        let mut progress = self.progress();
+        if progress.has_ended() {
+            return;
+        }
+        match result {
+            Ok(()) => progress.set_health(HealthStatus::Healthy, None),
+            Err(reason) => {
+                progress.errors += 1;
+                progress.last_error = Some(reason.clone());
+                progress.set_health(HealthStatus::Unhealthy, Some(reason));
+            }
+        }
+    }
+
+    pub(super) fn failures(&self) -> Vec<SourceFailure> {
+        self.progress().failures.clone()
+    }
+
+    pub(super) fn health(&self) -> SourceHealth {
+        self.progress().health.clone()
+    }
+
+    pub(super) fn statistics(&self) -> SourceStats {
+        let capabilities = self.source.capabilities();
+        let progress = self.progress();
+        SourceStats {
+            name: self.name,
+            state: progress.state,
+            capabilities,
+            events_received: self.received.load(Ordering::Relaxed),
+            events_published: self.published.load(Ordering::Relaxed),
+            batches: self.batches.load(Ordering::Relaxed),
+            events_lost_at_shutdown: self.lost_at_shutdown.load(Ordering::Relaxed),
+            errors: progress.errors,
+            last_error: progress.last_error.clone(),
+        }
+    }
+}
+
+impl Progress {
+    const fn has_ended(&self) -> bool {
+        match self.state {
+            SourceState::Registered | SourceState::Starting | SourceState::Running => false,
+            SourceState::Finished | SourceState::Failed | SourceState::Abandoned => true,
+        }
+    }
+
+    const fn is_over(&self) -> bool {
+        self.stopped && self.has_ended()
+    }
+
+    fn fail(&mut self, failure: SourceFailure) {
+        let message = failure.to_string();
+        self.errors += 1;
+        self.last_error = Some(message.clone());
+        self.set_health(HealthStatus::Unhealthy, Some(message));
+        self.failures.push(failure);
+    }
+
+    fn set_health(&mut self, status: HealthStatus, reason: Option<String>) {
+        if (self.health.status, &self.health.reason) != (status, &reason) {
+            let name = self.health.name;
+            self.health = SourceHealth { name, status, reason, since: SystemTime::now() };
+        }
+    }
+}
+
+/// Awaits a call into a source. A panic stays inside: it ends this call and nothing else.
+pub(super) async fn call(
+    future: impl Future<Output = anyhow::Result<()>>,
+    mut on_first_pending: impl FnMut(),
+) -> Result<(), CallError> {
+    let mut future = pin!(future);
+    let mut polled = false;
+    std::future::poll_fn(|context| {
+        // After a panic the future is dropped, never polled again: nothing can see what it left half done.
+        let polling = AssertUnwindSafe(|| future.as_mut().poll(context));
+        let outcome = match std::panic::catch_unwind(polling) {
+            Ok(poll) => poll.map(|result| result.map_err(|error| CallError::Failed(format!("{error:#}")))),
+            Err(payload) => std::task::Poll::Ready(Err(CallError::Panicked(panic_message(&*payload)))),
+        };
+        if !polled && outcome.is_pending() {
+            on_first_pending();
+        }
+        polled = true;
+        outcome
+    })
+    .await
+}
+
+fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").to_owned()
+}
