@@ -250,7 +250,7 @@ impl Session {
         }
         let deltas = self.deltas(domain, &mut reader);
         if let Some(tap) = lock(&self.tap).as_deref_mut() {
-            tap.losses(now_ns, &deltas);
+            tap.losses(now_ns, domain, &deltas);
         }
         reader.settle(now_ns, &deltas);
         reader.take(out);
@@ -268,7 +268,7 @@ impl Session {
         if let Some(tap) = lock(&self.tap).as_deref_mut() {
             tap.finish(now_ns, domain, &sent, &deltas);
         }
-        reader.finish(now_ns, sent, &deltas);
+        reader.finish(now_ns, &sent, &deltas);
         reader.take(out);
     }
 

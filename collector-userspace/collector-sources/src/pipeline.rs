@@ -103,25 +103,37 @@ impl Pipeline {
         lock(&self.shared).clock.check(now_ns, Anchor::read)
     }
 
-    /// Closes holes that have waited long enough and states losses. Call it on a timer, with what the kernel's
-    /// counters for this pipeline's domains have gained, read after the last record was passed in.
-    pub fn settle(&mut self, now_ns: u64, deltas: &[CounterDelta], out: &mut Vec<CollectionEvent>) {
-        let gaps = self.ledger.settle();
-        let losses = self.reporter.report(&gaps, deltas);
+    /// Maps times from here on by this anchor. Replay only.
+    pub fn set_anchor(&mut self, anchor: Anchor) {
+        lock(&self.shared).clock.set_anchor(anchor);
+    }
+
+    /// Closes holes of a domain that have waited long enough and states losses. Call it on a timer, with what the
+    /// kernel's counters for this domain have gained, read after the last record was passed in.
+    pub fn settle(
+        &mut self,
+        now_ns: u64,
+        domain: Domain,
+        deltas: &[CounterDelta],
+        out: &mut Vec<CollectionEvent>,
+    ) {
+        let gaps = self.ledger.settle(domain);
+        let losses = self.reporter.report(domain, &gaps, deltas);
         self.state_losses(now_ns, losses, out);
     }
 
-    /// The end: `sent` is, by domain and processor, how many records the kernel side wanted to send. What is missing
+    /// The end of a domain: `sent` is, by processor, how many records the kernel side wanted to send. What is missing
     /// then is lost, whatever the counters say.
     pub fn finish(
         &mut self,
         now_ns: u64,
-        sent: &[(Domain, Vec<u64>)],
+        domain: Domain,
+        sent: &[u64],
         deltas: &[CounterDelta],
         out: &mut Vec<CollectionEvent>,
     ) {
-        let gaps = self.ledger.finish(sent);
-        let losses = self.reporter.finish(&gaps, deltas);
+        let gaps = self.ledger.finish(domain, sent);
+        let losses = self.reporter.finish(domain, &gaps, deltas);
         self.state_losses(now_ns, losses, out);
     }
 

@@ -71,13 +71,13 @@ impl Reader {
 
     /// States losses that have become certain.
     pub(crate) fn settle(&mut self, now_ns: u64, deltas: &[CounterDelta]) {
-        self.pipeline.settle(now_ns, deltas, &mut self.pending);
+        self.pipeline.settle(now_ns, self.domain, deltas, &mut self.pending);
         self.unless_published();
     }
 
     /// States everything that is missing at the end.
-    pub(crate) fn finish(&mut self, now_ns: u64, sent: Vec<u64>, deltas: &[CounterDelta]) {
-        self.pipeline.finish(now_ns, &[(self.domain, sent)], deltas, &mut self.pending);
+    pub(crate) fn finish(&mut self, now_ns: u64, sent: &[u64], deltas: &[CounterDelta]) {
+        self.pipeline.finish(now_ns, self.domain, sent, deltas, &mut self.pending);
         self.unless_published();
     }
 

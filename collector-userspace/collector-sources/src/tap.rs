@@ -19,8 +19,8 @@ pub trait Tap: Send {
     /// A new relation of kernel time and wall time, for all records that follow.
     fn anchor(&mut self, anchor: Anchor);
 
-    /// What the kernel's loss counters have gained, when the losses are stated.
-    fn losses(&mut self, now_ns: u64, deltas: &[CounterDelta]);
+    /// What the kernel's loss counters of a domain have gained, when its losses are stated.
+    fn losses(&mut self, now_ns: u64, domain: Domain, deltas: &[CounterDelta]);
 
     /// The end of a domain: how many records the kernel side wanted to send, per processor.
     fn finish(&mut self, now_ns: u64, domain: Domain, sent: &[u64], deltas: &[CounterDelta]);

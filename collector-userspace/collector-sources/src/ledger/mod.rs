@@ -128,25 +128,23 @@ impl Ledger {
         }
     }
 
-    /// Closes the holes that were already there at the last call, and returns them.
-    pub fn settle(&mut self) -> Vec<Gap> {
-        self.close(|hole| std::mem::replace(&mut hole.settled_once, true))
+    /// Closes the holes of a domain that were already there at the last call, and returns them.
+    pub fn settle(&mut self, domain: Domain) -> Vec<Gap> {
+        self.close(domain, |hole| std::mem::replace(&mut hole.settled_once, true))
     }
 
-    /// Closes all holes, those at the ends included: `sent` is, by domain and processor, how many numbers were taken.
-    pub fn finish(&mut self, sent: &[(Domain, Vec<u64>)]) -> Vec<Gap> {
-        for (domain, cpus) in sent {
-            let Some(sequences) = self.domains.get_mut(*domain as usize) else { continue };
-            for (index, &sent) in cpus.iter().enumerate().take(CPUS_MAX) {
-                if sent > 0 && index >= sequences.cpus.len() {
-                    sequences.cpus.resize_with(index + 1, Sequence::default);
-                }
-                if let Some(sequence) = sequences.cpus.get_mut(index) {
-                    sequence.end(sent, self.start);
-                }
+    /// Closes all holes of a domain, those at the ends included: `sent` is, by processor, how many numbers were taken.
+    pub fn finish(&mut self, domain: Domain, sent: &[u64]) -> Vec<Gap> {
+        let Some(sequences) = self.domains.get_mut(domain as usize) else { return Vec::new() };
+        for (index, &sent) in sent.iter().enumerate().take(CPUS_MAX) {
+            if sent > 0 && index >= sequences.cpus.len() {
+                sequences.cpus.resize_with(index + 1, Sequence::default);
+            }
+            if let Some(sequence) = sequences.cpus.get_mut(index) {
+                sequence.end(sent, self.start);
             }
         }
-        self.close(|_| true)
+        self.close(domain, |_| true)
     }
 
     /// Totals of a domain.
@@ -155,23 +153,20 @@ impl Ledger {
         self.domains.get(domain as usize).map(|sequences| sequences.counts).unwrap_or_default()
     }
 
-    fn close(&mut self, mut is_due: impl FnMut(&mut Hole) -> bool) -> Vec<Gap> {
-        let mut gaps = Vec::new();
-        for (domain, sequences) in Domain::ALL.into_iter().zip(&mut self.domains) {
-            let begin = gaps.len();
-            gaps.append(&mut sequences.closed);
-            for (cpu, sequence) in (0..).zip(&mut sequences.cpus) {
-                sequence.holes.retain_mut(|hole| {
-                    let is_due = is_due(hole);
-                    if is_due {
-                        gaps.push(Gap { domain, cpu, first: hole.first, last: hole.last });
-                    }
-                    !is_due
-                });
-            }
-            for gap in gaps.iter().skip(begin) {
-                sequences.counts.lost = sequences.counts.lost.saturating_add(gap.count());
-            }
+    fn close(&mut self, domain: Domain, mut is_due: impl FnMut(&mut Hole) -> bool) -> Vec<Gap> {
+        let Some(sequences) = self.domains.get_mut(domain as usize) else { return Vec::new() };
+        let mut gaps = std::mem::take(&mut sequences.closed);
+        for (cpu, sequence) in (0..).zip(&mut sequences.cpus) {
+            sequence.holes.retain_mut(|hole| {
+                let is_due = is_due(hole);
+                if is_due {
+                    gaps.push(Gap { domain, cpu, first: hole.first, last: hole.last });
+                }
+                !is_due
+            });
+        }
+        for gap in &gaps {
+            sequences.counts.lost = sequences.counts.lost.saturating_add(gap.count());
         }
         gaps
     }

@@ -114,17 +114,17 @@ struct Account {
 }
 
 impl LossReporter {
-    /// What is to be stated now. Counters must have been read after the records that showed the gaps.
-    pub fn report(&mut self, gaps: &[Gap], deltas: &[CounterDelta]) -> Vec<Loss> {
-        self.state(gaps, deltas, false)
+    /// What is to be stated of a domain now. Counters must have been read after the records that showed the gaps.
+    pub fn report(&mut self, domain: Domain, gaps: &[Gap], deltas: &[CounterDelta]) -> Vec<Loss> {
+        self.state(domain, gaps, deltas, false)
     }
 
-    /// What is to be stated at the end: everything that is missing.
-    pub fn finish(&mut self, gaps: &[Gap], deltas: &[CounterDelta]) -> Vec<Loss> {
-        self.state(gaps, deltas, true)
+    /// What is to be stated of a domain at the end: everything that is missing.
+    pub fn finish(&mut self, domain: Domain, gaps: &[Gap], deltas: &[CounterDelta]) -> Vec<Loss> {
+        self.state(domain, gaps, deltas, true)
     }
 
-    fn state(&mut self, gaps: &[Gap], deltas: &[CounterDelta], is_last: bool) -> Vec<Loss> {
+    fn state(&mut self, domain: Domain, gaps: &[Gap], deltas: &[CounterDelta], is_last: bool) -> Vec<Loss> {
         let mut losses = Vec::new();
         let mut sequenced: BTreeMap<(Domain, u32), Vec<&CounterDelta>> = BTreeMap::new();
         for delta in deltas.iter().filter(|delta| delta.reason.is_loss()) {
@@ -151,7 +151,12 @@ impl LossReporter {
         for (place, account) in &mut self.accounts {
             let deltas = sequenced.remove(place).unwrap_or_default();
             let gaps = shown.remove(place).unwrap_or_default();
-            account.state(*place, &gaps, &deltas, is_last, &mut losses);
+            if place.0 == domain {
+                account.state(*place, &gaps, &deltas, is_last, &mut losses);
+            } else if !deltas.is_empty() || !gaps.is_empty() {
+                // Not the caller's turn for this domain, but what was handed in must not get lost.
+                account.state(*place, &gaps, &deltas, false, &mut losses);
+            }
         }
         losses
     }

@@ -24,8 +24,8 @@ fn gaps_after(start: Start, numbers: &[u64]) -> Vec<(u64, u64)> {
     for &seq in numbers {
         ledger.observe(FILE, 0, seq);
     }
-    assert_eq!(ledger.settle(), [], "a hole is open until the second settle");
-    ledger.settle().iter().map(|gap| (gap.first, gap.last)).collect()
+    assert_eq!(ledger.settle(FILE), [], "a hole is open until the second settle");
+    ledger.settle(FILE).iter().map(|gap| (gap.first, gap.last)).collect()
 }
 
 #[test]
@@ -47,9 +47,9 @@ fn records_that_overtake_each_other_leave_no_hole() {
 fn a_hole_filled_between_two_settles_is_no_loss() {
     let mut ledger = Ledger::new(Start::Fresh);
     ledger.observe(FILE, 0, 1);
-    assert_eq!(ledger.settle(), []);
+    assert_eq!(ledger.settle(FILE), []);
     ledger.observe(FILE, 0, 0);
-    assert_eq!(ledger.settle(), []);
+    assert_eq!(ledger.settle(FILE), []);
     assert_eq!(ledger.counts(FILE), LedgerCounts { received: 2, lost: 0, late: 0 });
 }
 
@@ -57,8 +57,8 @@ fn a_hole_filled_between_two_settles_is_no_loss() {
 fn what_comes_too_late_or_twice_is_counted_apart() {
     let mut ledger = Ledger::new(Start::Fresh);
     ledger.observe(FILE, 0, 1);
-    ledger.settle();
-    assert_eq!(ledger.settle(), [gap(0, 0, 0)]);
+    ledger.settle(FILE);
+    assert_eq!(ledger.settle(FILE), [gap(0, 0, 0)]);
     ledger.observe(FILE, 0, 0);
     ledger.observe(FILE, 0, 1);
     assert_eq!(ledger.counts(FILE), LedgerCounts { received: 3, lost: 1, late: 2 });
@@ -70,19 +70,19 @@ fn processors_and_domains_have_their_own_sequences() {
     ledger.observe(FILE, 0, 0);
     ledger.observe(FILE, 3, 1);
     ledger.observe(Domain::Process, 0, 1);
-    let sent = [(FILE, vec![1, 0, 2, 2]), (Domain::Process, vec![2])];
+    assert_eq!(ledger.finish(FILE, &[1, 0, 2, 2]), [gap(2, 0, 1), gap(3, 0, 0)]);
     let process = Gap { domain: Domain::Process, cpu: 0, first: 0, last: 0 };
-    assert_eq!(ledger.finish(&sent), [process, gap(2, 0, 1), gap(3, 0, 0)]);
+    assert_eq!(ledger.finish(Domain::Process, &[2]), [process]);
 }
 
 #[test]
 fn the_end_shows_holes_nothing_came_after() {
     let mut ledger = Ledger::new(Start::Fresh);
     ledger.observe(FILE, 0, 0);
-    assert_eq!(ledger.finish(&[(FILE, vec![5])]), [gap(0, 1, 4)]);
-    assert_eq!(ledger.finish(&[(FILE, vec![5])]), []);
+    assert_eq!(ledger.finish(FILE, &[5]), [gap(0, 1, 4)]);
+    assert_eq!(ledger.finish(FILE, &[5]), []);
     let mut running = Ledger::new(Start::Running);
-    assert_eq!(running.finish(&[(FILE, vec![5])]), [], "nothing is known of a running sequence not seen");
+    assert_eq!(running.finish(FILE, &[5]), [], "nothing is known of a running sequence not seen");
 }
 
 #[test]
@@ -94,10 +94,10 @@ fn nonsense_stays_bounded() {
     for seq in 0..10 * HOLES_MAX as u64 {
         ledger.observe(FILE, 0, 2 * seq);
     }
-    assert_eq!(ledger.settle().len(), 9 * HOLES_MAX - 1);
+    assert_eq!(ledger.settle(FILE).len(), 9 * HOLES_MAX - 1);
     ledger.observe(FILE, 0, u64::MAX - 1);
-    ledger.settle();
-    ledger.settle();
+    ledger.settle(FILE);
+    ledger.settle(FILE);
     assert!(ledger.counts(FILE).lost > u64::MAX / 2);
 }
 
@@ -108,27 +108,27 @@ fn loss(kind: Option<Kind>, count: u64, range: Option<(u64, u64)>) -> Loss {
 #[test]
 fn counters_name_the_losses_and_gaps_their_numbers() {
     let mut reporter = LossReporter::default();
-    let stated = reporter.report(&[gap(0, 3, 4), gap(0, 9, 9)], &[delta(Kind::FileOpen, 0, 3)]);
+    let stated = reporter.report(FILE, &[gap(0, 3, 4), gap(0, 9, 9)], &[delta(Kind::FileOpen, 0, 3)]);
     assert_eq!(stated, [loss(Some(Kind::FileOpen), 3, Some((3, 9)))]);
-    assert_eq!(reporter.report(&[], &[]), []);
+    assert_eq!(reporter.report(FILE, &[], &[]), []);
 }
 
 #[test]
 fn a_gap_that_shows_after_its_counter_is_not_stated_again() {
     let mut reporter = LossReporter::default();
-    let stated = reporter.report(&[], &[delta(Kind::FileOpen, 0, 3), delta(Kind::FileModify, 0, 1)]);
+    let stated = reporter.report(FILE, &[], &[delta(Kind::FileOpen, 0, 3), delta(Kind::FileModify, 0, 1)]);
     assert_eq!(stated, [loss(Some(Kind::FileOpen), 3, None), loss(Some(Kind::FileModify), 1, None)]);
-    assert_eq!(reporter.report(&[gap(0, 3, 6)], &[]), []);
-    assert_eq!(reporter.finish(&[], &[]), []);
+    assert_eq!(reporter.report(FILE, &[gap(0, 3, 6)], &[]), []);
+    assert_eq!(reporter.finish(FILE, &[], &[]), []);
 }
 
 #[test]
 fn a_gap_no_counter_explains_is_stated_once_after_a_respite() {
     let mut reporter = LossReporter::default();
-    assert_eq!(reporter.report(&[gap(0, 3, 6)], &[]), []);
-    assert_eq!(reporter.report(&[], &[]), [loss(None, 4, Some((3, 6)))]);
-    assert_eq!(reporter.report(&[], &[]), []);
-    assert_eq!(reporter.report(&[], &[delta(Kind::FileOpen, 0, 4)]), [], "stated already");
+    assert_eq!(reporter.report(FILE, &[gap(0, 3, 6)], &[]), []);
+    assert_eq!(reporter.report(FILE, &[], &[]), [loss(None, 4, Some((3, 6)))]);
+    assert_eq!(reporter.report(FILE, &[], &[]), []);
+    assert_eq!(reporter.report(FILE, &[], &[delta(Kind::FileOpen, 0, 4)]), [], "stated already");
     let event = loss(None, 4, None).into_event(SystemTime::UNIX_EPOCH, "x");
     assert_eq!((event.reason, event.kind), ("unexplained", None));
 }
@@ -137,8 +137,11 @@ fn a_gap_no_counter_explains_is_stated_once_after_a_respite() {
 fn what_has_no_number_is_stated_without_one_and_what_is_no_loss_not_at_all() {
     let mut reporter = LossReporter::default();
     let of = |reason| CounterDelta { reason, ..delta(Kind::FileModify, 0, 2) };
-    let stated =
-        reporter.finish(&[], &[of(LossReason::CloseUnseen), of(LossReason::Own), of(LossReason::Filtered)]);
+    let stated = reporter.finish(
+        FILE,
+        &[],
+        &[of(LossReason::CloseUnseen), of(LossReason::Own), of(LossReason::Filtered)],
+    );
     let expected = Loss { reason: Some(LossReason::CloseUnseen), ..loss(Some(Kind::FileModify), 2, None) };
     assert_eq!(stated, [expected]);
 }
@@ -193,14 +196,14 @@ proptest! {
             }
             // Nothing is overtaken for longer than an interval.
             if moment % (settle_every + 3) == 0 {
-                stated.extend(reporter.report(&ledger.settle(), &std::mem::take(&mut deltas)));
+                stated.extend(reporter.report(FILE, &ledger.settle(FILE), &std::mem::take(&mut deltas)));
             }
         }
         for (_, (cpu, seq)) in arriving {
             ledger.observe(FILE, cpu, seq);
         }
-        let gaps = ledger.finish(&[(FILE, next.to_vec())]);
-        stated.extend(reporter.finish(&gaps, &deltas));
+        let gaps = ledger.finish(FILE, &next);
+        stated.extend(reporter.finish(FILE, &gaps, &deltas));
 
         let counts = ledger.counts(FILE);
         prop_assert_eq!(counts.late, 0);
