@@ -1,6 +1,18 @@
 //! Events, event sources, the collector runtime and the event bus.
 //!
 //! This crate knows neither eBPF nor Linux: sources bring events, subscribers take them.
+//!
+//! ```text
+//! EventSource ─┐                        ┌─ Subscription (store)
+//! EventSource ─┼─ Collector ─ EventBus ─┼─ Subscription (output)
+//! EventSource ─┘                        └─ Subscription (yours)
+//! ```
+//!
+//! * [`event`]: what an event is. Start at [`CollectionEvent`].
+//! * [`EventSource`] and [`SourceCaps`]: how events come in; `examples/custom_source.rs` is a complete one.
+//! * [`Collector`], configured by [`CollectorConfig`]: runs the sources.
+//! * [`bus`]: how events go out, filtered, bounded, with every loss told.
+//! * [`json`]: events as JSON lines, and the reference of that format.
 
 pub mod bus;
 mod collector;
