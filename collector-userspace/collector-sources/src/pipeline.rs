@@ -242,3 +242,75 @@ impl Pipeline {
 fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use collector_common::Kind;
+
+    use super::*;
+    use crate::identity::{Boot, TableConfig};
+    use crate::testing::{self, task};
+
+    fn shared() -> Arc<Mutex<Shared>> {
+        let table = ProcessTable::new(Boot::new("3f2a9c1e", 100), TableConfig::default());
+        Shared::new(table, Clock::default())
+    }
+
+    fn pipeline(shared: &Arc<Mutex<Shared>>) -> Pipeline {
+        Pipeline::new(Arc::clone(shared), Users::recorded(), ["p", "n", "f"], Start::Fresh)
+    }
+
+    #[test]
+    fn readers_of_one_capture_know_the_same_processes() {
+        let shared = shared();
+        let (mut processes, mut files) = (pipeline(&shared), pipeline(&shared));
+        let mut out = Vec::new();
+        processes.process_record(&testing::exec(task(5), "/bin/sh", &["sh"]).build(), &mut out);
+        files.record(Domain::File, &testing::file(Kind::FileOpen, task(5), "/x").build(), &mut out);
+        let [CollectionEvent::Process(exec), CollectionEvent::Filesystem(open)] = &*out else {
+            panic!("{out:?}")
+        };
+        assert_eq!((exec.meta.source, open.meta.source), ("p", "f"));
+        let process = open.process.as_ref().unwrap();
+        assert_eq!(process.exec_id, exec.exec_id);
+        assert_eq!(process.executable, exec.executable_path);
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_is_counted_by_kind_and_is_no_gap() {
+        let mut pipeline = pipeline(&shared());
+        let mut out = Vec::new();
+        let mut odd_capture = testing::fork(task(5)).sequence(0, 0).build();
+        odd_capture[12] = 9;
+        pipeline.process_record(&odd_capture, &mut out);
+        let elsewhere = testing::file(Kind::FileOpen, task(5), "/x").sequence(0, 1).build();
+        pipeline.process_record(&elsewhere, &mut out);
+        pipeline.process_record(&[1, 2, 3], &mut out);
+        pipeline.finish(0, Domain::Process, &[2], &[], &mut out);
+        assert_eq!(out, []);
+        let counted: Vec<_> =
+            pipeline.decode_errors(Domain::Process).into_iter().filter(|(_, count)| *count > 0).collect();
+        let expected = [
+            (DecodeErrorKind::HeaderTruncated, 1),
+            (DecodeErrorKind::Capture, 1),
+            (DecodeErrorKind::Domain, 1),
+        ];
+        assert_eq!(counted, expected);
+        let stats = pipeline.domain_stats(Domain::Process);
+        assert_eq!((stats.received, stats.gaps, stats.decode_errors), (2, 0, 3));
+    }
+
+    #[test]
+    fn a_hole_that_nothing_explains_becomes_a_loss_event_once() {
+        let mut pipeline = pipeline(&shared());
+        let mut out = Vec::new();
+        pipeline.process_record(&testing::fork(task(5)).sequence(0, 3).build(), &mut out);
+        out.clear();
+        for _ in 0..3 {
+            pipeline.settle(0, Domain::Process, &[], &mut out);
+        }
+        let [CollectionEvent::Loss(loss)] = &*out else { panic!("{out:?}") };
+        assert_eq!((loss.domain, loss.count, loss.meta.source), ("process", 3, "p"));
+        assert_eq!((loss.first_seq, loss.last_seq), (Some(0), Some(2)));
+    }
+}
