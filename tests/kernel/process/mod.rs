@@ -1,0 +1,3 @@
+//! Process events.
+
+mod exec;

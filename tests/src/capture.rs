@@ -1,0 +1,183 @@
+//! A capture whose events a test collects.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use collector_core::{CollectionEvent, EventSource};
+use collector_sources::{CaptureHandle, Filter, KernelCapture, KernelConfig, RingSizes};
+use tokio::sync::mpsc;
+
+use crate::trace::{Event, Trace};
+use crate::{Actor, DEADLINE};
+
+/// Events on their way from a source to whoever takes them.
+const CHANNEL: usize = 1024;
+
+/// Watches an actor from its first step to its end.
+#[must_use]
+pub fn watch(actor: Actor) -> Trace {
+    watch_with(actor, |_| ())
+}
+
+/// [`watch`], with a change to the configuration first.
+#[must_use]
+pub fn watch_with(actor: Actor, change: impl FnOnce(&mut KernelConfig)) -> Trace {
+    let mut config = quiet(&[actor.pid()]);
+    change(&mut config);
+    let capture = Capture::start(&config);
+    let finished = actor.finish();
+    let trace = capture.finish().by(finished);
+    trace.assert_nothing_lost();
+    trace
+}
+
+/// What most tests need: all kinds, of these processes and their descendants, through small rings.
+#[must_use]
+pub fn quiet(pids: &[u32]) -> KernelConfig {
+    KernelConfig {
+        filter: Filter { pids: pids.to_vec(), ..Filter::default() },
+        rings: RingSizes { process: 1 << 20, network: 1 << 20, file: 1 << 20 },
+        ..KernelConfig::default()
+    }
+}
+
+/// The kernel programs at work, and what came of it so far.
+#[expect(missing_debug_implementations, reason = "sources have none")]
+pub struct Capture {
+    handle: CaptureHandle,
+    /// Until [`Capture::poll`] lets them run.
+    sources: Vec<Box<dyn EventSource>>,
+    arrived: Arc<Arrived>,
+    shutdown: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Arrived {
+    events: Mutex<Vec<CollectionEvent>>,
+    news: Condvar,
+}
+
+impl Arrived {
+    fn events(&self) -> MutexGuard<'_, Vec<CollectionEvent>> {
+        self.events.lock().expect("no holder panics")
+    }
+}
+
+impl Capture {
+    /// Loads, attaches and reads.
+    #[must_use]
+    pub fn start(config: &KernelConfig) -> Self {
+        let mut capture = Self::attach(config);
+        capture.poll();
+        capture
+    }
+
+    /// Loads and attaches, and leaves the rings alone until [`Capture::poll`].
+    #[must_use]
+    pub fn attach(config: &KernelConfig) -> Self {
+        let mut capture = match KernelCapture::start(config) {
+            Ok(capture) => capture,
+            Err(error) => panic!("the kernel tests need root and the kernel programs: {error}"),
+        };
+        Self {
+            handle: capture.handle(),
+            sources: capture.sources(),
+            arrived: Arc::default(),
+            shutdown: Arc::default(),
+            thread: None,
+        }
+    }
+
+    /// Begins to read the rings.
+    pub fn poll(&mut self) {
+        let sources = std::mem::take(&mut self.sources);
+        let (arrived, shutdown) = (Arc::clone(&self.arrived), Arc::clone(&self.shutdown));
+        self.thread = Some(std::thread::spawn(move || run(sources, &arrived, &shutdown)));
+    }
+
+    /// Waits until an event like this has come, and returns it.
+    #[must_use]
+    pub fn wait_for(&self, what: &str, is_it: impl Fn(&Event) -> bool) -> Event {
+        let mut seen = 0;
+        let mut found = None;
+        self.wait(what, |events| {
+            found = events.get(seen..)?.iter().cloned().map(Event::new).find(|event| is_it(event));
+            seen = events.len();
+            found.take()
+        })
+    }
+
+    /// Waits until this many events of a kind have come.
+    pub fn wait_for_count(&self, kind: &str, count: usize) {
+        let (mut seen, mut of_kind) = (0, 0);
+        self.wait(&format!("{count} events {kind}"), |events| {
+            of_kind += events.get(seen..)?.iter().filter(|event| event.kind() == kind).count();
+            seen = events.len();
+            (of_kind >= count).then_some(())
+        });
+    }
+
+    fn wait<T>(&self, what: &str, mut check: impl FnMut(&[CollectionEvent]) -> Option<T>) -> T {
+        let deadline = Instant::now() + DEADLINE;
+        let mut events = self.arrived.events();
+        loop {
+            if let Some(found) = check(&events) {
+                return found;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "no {what} in {DEADLINE:?}; {} events came", events.len());
+            (events, _) = self.arrived.news.wait_timeout(events, left).expect("no holder panics");
+        }
+    }
+
+    /// Detaches, and returns everything that happened: the rings are drained and the ledger is closed.
+    #[must_use]
+    pub fn finish(mut self) -> Trace {
+        if self.thread.is_none() {
+            self.poll();
+        }
+        self.stop();
+        let events = std::mem::take(&mut *self.arrived.events());
+        Trace::new(events, self.handle.stats())
+    }
+
+    fn stop(&mut self) {
+        self.shutdown.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // Its panic, if any, was printed; a second one here would only hide the first.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Runs all sources on one thread until they end.
+fn run(sources: Vec<Box<dyn EventSource>>, arrived: &Arc<Arrived>, shutdown: &Arc<AtomicBool>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime can be built").block_on(async {
+        let (tx, mut rx) = mpsc::channel(CHANNEL);
+        let tasks: Vec<_> = sources
+            .into_iter()
+            .map(|source| {
+                let (tx, shutdown) = (tx.clone(), Arc::clone(shutdown));
+                tokio::spawn(async move { source.start(tx, shutdown).await })
+            })
+            .collect();
+        drop(tx);
+        while let Some(event) = rx.recv().await {
+            arrived.events().push(event);
+            arrived.news.notify_all();
+        }
+        for task in tasks {
+            task.await.expect("a source does not panic").expect("a source does not fail");
+        }
+    });
+}

@@ -1,0 +1,209 @@
+//! Steps of processes.
+//!
+//! | step | does |
+//! |---|---|
+//! | `exec PROGRAM ARGUMENT...` | becomes the program; its name is the first argument |
+//! | `exec-rest PROGRAM` | becomes the program, with the arguments after `--` as its whole vector |
+//! | `spawn PROGRAM ARGUMENT...` | starts it, says `child`, waits for it |
+//! | `vfork PROGRAM ARGUMENT...` | starts it from a child that shares our memory, says `child`, waits for it |
+//! | `memfd NAME PROGRAM ARGUMENT...` | becomes a copy of the program that lives in memory, called `NAME` |
+//! | `nameless PROGRAM ARGUMENT...` | deletes the program, and becomes it |
+//! | `exit CODE`, `kill SIGNAL` | ends |
+//! | `rush N` | N further threads and this one end at the same moment |
+//! | `comm NAME` | sets the thread's name |
+//! | `user UID` | gives up root for this user and group |
+//! | `unshare NAMESPACE`, `bind FROM TO`, `chroot DIR`, `chdir DIR` | changes what it sees; mounts become private |
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::RawFd;
+use std::ptr::null;
+use std::sync::Barrier;
+
+use libc::{c_char, c_int, c_void, pid_t};
+
+use super::{Stage, c_string, check, number, say};
+
+pub(super) fn step(stage: &Stage, words: &[&str]) -> Option<io::Result<()>> {
+    Some(match *words {
+        ["exec", program, ref arguments @ ..] => Vector::new(program, arguments).exec(),
+        ["exec-rest", program] => {
+            Vector { program: c_string(program), arguments: stage.rest.iter().map(c_string).collect() }.exec()
+        }
+        ["spawn", program, ref arguments @ ..] => spawn(program, arguments),
+        ["vfork", program, ref arguments @ ..] => vfork(&Vector::new(program, arguments)),
+        ["memfd", name, program, ref arguments @ ..] => memfd(name, &Vector::new(program, arguments)),
+        ["nameless", program, ref arguments @ ..] => nameless(&Vector::new(program, arguments)),
+        ["exit", code] => exit(number(code)),
+        // SAFETY: no preconditions, as for the others below that take numbers.
+        ["kill", signal] => check(unsafe { libc::kill(libc::getpid(), number(signal)) }).map(drop),
+        ["rush", others] => rush(number(others)),
+        ["comm", name] => {
+            let name = c_string(name);
+            // SAFETY: a string that lives on.
+            check(unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) }).map(drop)
+        }
+        ["user", id] => user(number(id)),
+        ["unshare", namespace] => unshare(namespace),
+        ["bind", from, to] => mount(from, to, libc::MS_BIND),
+        // SAFETY: a string that lives on.
+        ["chroot", dir] => check(unsafe { libc::chroot(c_string(dir).as_ptr()) }).map(drop),
+        ["chdir", dir] => std::env::set_current_dir(dir),
+        _ => return None,
+    })
+}
+
+/// A program and its arguments, as exec takes them.
+struct Vector {
+    program: CString,
+    arguments: Vec<CString>,
+}
+
+impl Vector {
+    fn new(program: &str, arguments: &[&str]) -> Self {
+        let arguments = std::iter::once(&program).chain(arguments).map(c_string).collect();
+        Self { program: c_string(program), arguments }
+    }
+
+    fn pointers(&self) -> Vec<*const c_char> {
+        self.arguments.iter().map(|argument| argument.as_ptr()).chain([null()]).collect()
+    }
+
+    /// Returns only an error.
+    fn exec(&self) -> io::Result<()> {
+        // SAFETY: a string, and an array of strings that ends with a null.
+        check(unsafe { libc::execv(self.program.as_ptr(), self.pointers().as_ptr()) }).map(drop)
+    }
+
+    /// Becomes what is open under `fd`. Returns only an error.
+    fn exec_fd(&self, fd: RawFd) -> io::Result<()> {
+        let environment = [null::<c_char>()];
+        // SAFETY: as for `exec`.
+        check(unsafe { libc::fexecve(fd, self.pointers().as_ptr().cast(), environment.as_ptr().cast()) })
+            .map(drop)
+    }
+}
+
+/// Runs `body` in a child, which then ends with 0; says who it is, and waits for it.
+pub(super) fn fork(body: impl FnOnce()) {
+    // SAFETY: there are no other threads here whose locks the child could miss.
+    match unsafe { libc::fork() } {
+        0 => {
+            body();
+            let _ = exit(0);
+        }
+        child => {
+            check(child).expect("a process can be made");
+            say("child", child);
+            wait_for(child).expect("it is our child");
+        }
+    }
+}
+
+fn exit(code: c_int) -> io::Result<()> {
+    // SAFETY: no preconditions; nothing is to be cleaned up.
+    unsafe { libc::_exit(code) }
+}
+
+fn wait_for(child: pid_t) -> io::Result<()> {
+    let mut status = 0;
+    // SAFETY: a writable number.
+    check(unsafe { libc::waitpid(child, &raw mut status, 0) })?;
+    say("status", status);
+    Ok(())
+}
+
+fn spawn(program: &str, arguments: &[&str]) -> io::Result<()> {
+    let mut child = std::process::Command::new(program).args(arguments).spawn()?;
+    say("child", child.id());
+    child.wait().map(drop)
+}
+
+/// As vfork does: the child shares our memory, and we stand still until it execs or ends.
+fn vfork(vector: &Vector) -> io::Result<()> {
+    extern "C" fn child(vector: *mut c_void) -> c_int {
+        // SAFETY: the parent's vector, and the parent stands still.
+        let (program, pointers) = unsafe { &*vector.cast::<(*const c_char, *const *const c_char)>() };
+        // SAFETY: as for `Vector::exec`; nothing else is done in the parent's memory.
+        unsafe { libc::execv(*program, *pointers) };
+        127
+    }
+    let mut stack = vec![0_u64; 16 * 1024];
+    let pointers = vector.pointers();
+    let mut arguments = (vector.program.as_ptr(), pointers.as_ptr());
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    let top = stack.as_mut_ptr_range().end;
+    // SAFETY: the stack is aligned, large enough, and nobody else's while the child uses it.
+    let made = check(unsafe { libc::clone(child, top.cast(), flags, (&raw mut arguments).cast()) })?;
+    say("child", made);
+    wait_for(made as pid_t)
+}
+
+fn memfd(name: &str, vector: &Vector) -> io::Result<()> {
+    let program = std::fs::read(vector.program.to_str().expect("a path"))?;
+    // SAFETY: a string that lives on.
+    let fd = check(unsafe { libc::memfd_create(c_string(name).as_ptr(), libc::MFD_CLOEXEC) })? as RawFd;
+    let mut rest = &program[..];
+    while !rest.is_empty() {
+        // SAFETY: as many readable bytes as said.
+        let count = check(unsafe { libc::write(fd, rest.as_ptr().cast(), rest.len()) } as i64)?;
+        rest = &rest[count as usize..];
+    }
+    vector.exec_fd(fd)
+}
+
+fn nameless(vector: &Vector) -> io::Result<()> {
+    // SAFETY: strings that live on.
+    let fd = check(unsafe { libc::open(vector.program.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) })?;
+    // SAFETY: as above.
+    check(unsafe { libc::unlink(vector.program.as_ptr()) })?;
+    vector.exec_fd(fd as RawFd)
+}
+
+/// The last of several threads to end ends the process: they all try to be it.
+fn rush(others: usize) -> io::Result<()> {
+    let barrier = Barrier::new(others + 1);
+    let leave = || {
+        barrier.wait();
+        // SAFETY: ends this thread alone, without running anything of Rust's.
+        unsafe { libc::syscall(libc::SYS_exit, 0) };
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..others {
+            scope.spawn(leave);
+        }
+        leave();
+    });
+    Ok(())
+}
+
+fn user(id: u32) -> io::Result<()> {
+    // SAFETY: an empty list.
+    check(unsafe { libc::setgroups(0, null()) })?;
+    // SAFETY: numbers.
+    check(unsafe { libc::setresgid(id, id, id) })?;
+    // SAFETY: numbers.
+    check(unsafe { libc::setresuid(id, id, id) }).map(drop)
+}
+
+fn unshare(namespace: &str) -> io::Result<()> {
+    let flag = match namespace {
+        "mnt" => libc::CLONE_NEWNS,
+        "pid" => libc::CLONE_NEWPID,
+        "net" => libc::CLONE_NEWNET,
+        other => panic!("no namespace {other}"),
+    };
+    // SAFETY: a number.
+    check(unsafe { libc::unshare(flag) })?;
+    if namespace == "mnt" {
+        // Or what is mounted here would show elsewhere.
+        mount("none", "/", libc::MS_REC | libc::MS_PRIVATE)?;
+    }
+    Ok(())
+}
+
+fn mount(from: &str, to: &str, flags: libc::c_ulong) -> io::Result<()> {
+    let (from, to) = (c_string(from), c_string(to));
+    // SAFETY: strings that live on; no type and no data are needed.
+    check(unsafe { libc::mount(from.as_ptr(), to.as_ptr(), null(), flags, null()) }).map(drop)
+}
