@@ -1,15 +1,19 @@
 //! What the bus costs per event: publishing, and receiving it again.
 //!
-//! Everything runs on one thread, so the times are processor time, not waiting.
+//! Processor time; everything runs on one thread.
 //! The payload's own allocations are freed within the measured time: that is what 0 subscribers cost.
 #![allow(missing_docs, reason = "criterion's macros make undocumented items")]
 #![allow(clippy::expect_used, reason = "a benchmark that cannot set itself up may panic")]
+
+mod support;
 
 use collector_core::{
     CollectionEvent, EventBusConfig, EventFilter, EventSubscription, LocalEventBus, ProcessEvent,
     ProcessEventKind, Subscription,
 };
-use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
+
+use self::support::{CpuTime, events};
 
 /// The size of batch the collector uses at most.
 const BATCH: usize = 100;
@@ -47,11 +51,11 @@ async fn round(bus: &LocalEventBus, subscriptions: &mut [Subscription], events: 
     }
 }
 
-fn publish(criterion: &mut Criterion) {
+fn publish(criterion: &mut Criterion<CpuTime>) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be made");
     for (name, size) in [("bus/batch", BATCH), ("bus/single", 1)] {
         let mut group = criterion.benchmark_group(name);
-        group.throughput(Throughput::Elements(size as u64));
+        group.throughput(events(size));
         for subscribers in [0, 1, 5, 50] {
             let (bus, mut subscriptions) = runtime.block_on(bus_with(subscribers, &EventFilter::new()));
             group.bench_function(BenchmarkId::from_parameter(subscribers), |bencher| {
@@ -66,12 +70,12 @@ fn publish(criterion: &mut Criterion) {
     }
 }
 
-fn filter(criterion: &mut Criterion) {
+fn filter(criterion: &mut Criterion<CpuTime>) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be made");
     let uninteresting = EventFilter::new().with_event_type("network").with_pids(0..100);
     let (bus, _subscriptions) = runtime.block_on(bus_with(50, &uninteresting));
     let mut group = criterion.benchmark_group("bus/filtered_out");
-    group.throughput(Throughput::Elements(BATCH as u64));
+    group.throughput(events(BATCH));
     group.bench_function(BenchmarkId::from_parameter(50), |bencher| {
         bencher.iter_batched(
             || (0..BATCH as u32).map(exec).collect::<Vec<_>>(),
@@ -82,5 +86,5 @@ fn filter(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, publish, filter);
+criterion_group!(name = benches; config = Criterion::default().with_measurement(CpuTime::new()); targets = publish, filter);
 criterion_main!(benches);
