@@ -47,6 +47,8 @@ pub mod name {
     pub const NET_EVENTS: &str = "NET_EVENTS";
     /// Ring of file records, drained on a timer.
     pub const FILE_EVENTS: &str = "FILE_EVENTS";
+    /// One `u32`: not zero while the reader of process records sleeps and wants to be woken.
+    pub const WAITING: &str = "WAITING";
     /// Per-CPU `u64` per domain: records the kernel side wanted to send.
     pub const SEQUENCES: &str = "SEQUENCES";
     /// Per-CPU `u64` per [`counter_slot`](crate::counter_slot): records that were not sent, by kind and reason.

@@ -35,4 +35,6 @@ pub mod filter_flag {
     pub const UID: u32 = 4;
     /// Not a filter: control groups are those of the v1 memory hierarchy, because the v2 one is not in use.
     pub const CGROUP_V1: u32 = 8;
+    /// Not a filter: `sched_process_exit` says whether the whole process ends (6.16 on).
+    pub const GROUP_DEAD: u32 = 16;
 }

@@ -6,7 +6,7 @@ use core::ptr::{read_volatile, write_volatile};
 use collector_common::{Capture, FileWire, Kind, RecordHeader, StrRef, file_flag};
 
 use crate::emit;
-use crate::kernel::{follow, load, offset, read, read_at};
+use crate::kernel::{follow, head_field, load, offset, read, read_at, read_head};
 use crate::maps::FILE_SCRATCH;
 use crate::path;
 use crate::scratch::{FileScratch, Scratch, Slot};
@@ -53,23 +53,33 @@ pub const fn is_storage(mode: u16) -> bool {
 /// # Safety
 /// `task` must be a typed `task_struct` pointer.
 #[inline(always)]
-pub unsafe fn begin(task: *const u8, kind: Kind, capture: Capture) -> Option<*mut FileScratch> {
+pub unsafe fn begin_here(task: *const u8, kind: Kind, capture: Capture) -> Option<*mut FileScratch> {
     let scratch = Scratch::get(&FILE_SCRATCH)?;
     // SAFETY: a valid map value.
-    unsafe {
-        // One record, no list to go on with.
-        write_volatile(&raw mut (*scratch).pending_len, 0);
-        begin_in(scratch, task, kind, capture);
-    }
+    unsafe { begin(scratch, task, kind, capture) };
     Some(scratch)
 }
 
-/// [`begin`] in a given buffer.
+/// [`begin_here`] in a given buffer.
+///
+/// # Safety
+/// As for [`begin_here`]; `scratch` must be a valid map value.
+#[inline(always)]
+pub unsafe fn begin(scratch: *mut FileScratch, task: *const u8, kind: Kind, capture: Capture) {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        // One record, no list to go on with.
+        write_volatile(&raw mut (*scratch).pending_len, 0);
+        begin_listed(scratch, task, kind, capture);
+    }
+}
+
+/// [`begin`] for one of several records: the list of the others stays.
 ///
 /// # Safety
 /// As for [`begin`]; `scratch` must be a valid map value.
 #[inline(always)]
-pub unsafe fn begin_in(scratch: *mut FileScratch, task: *const u8, kind: Kind, capture: Capture) {
+pub unsafe fn begin_listed(scratch: *mut FileScratch, task: *const u8, kind: Kind, capture: Capture) {
     // SAFETY: by the caller's promise; the record buffer is larger than the fixed part.
     unsafe {
         let wire = wire(scratch);
@@ -103,28 +113,69 @@ pub const fn wire(scratch: *mut FileScratch) -> *mut FileWire {
 
 const _: () = assert!(offset_of!(FileScratch, record) % 8 == 0);
 
-/// Fills in what the object behind a description tells, and marks its path for resolution.
+/// What an open description says.
+#[derive(Clone, Copy)]
+pub struct Opened {
+    /// Mode of the description (`FMODE_…`).
+    pub mode: u32,
+    /// Flags of the open call.
+    pub flags: u32,
+    /// Address of the inode.
+    pub inode: u64,
+    /// Mode of the inode, type bits included.
+    pub inode_mode: u16,
+    /// Path.
+    pub path: Slot,
+}
+
+/// Reads a description and the beginning of its inode.
 ///
 /// # Safety
-/// `scratch` must be a valid map value begun with [`begin`].
+/// `scratch` must be a valid map value.
 #[inline(always)]
-pub unsafe fn describe(scratch: *mut FileScratch, description: u64) {
+pub unsafe fn look(scratch: *mut FileScratch, description: u64) -> Opened {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let file = &raw mut (*scratch).file;
+        read_head(file, description);
+        let inode: u64 = head_field(file, description, offset!(file_inode));
+        let head = &raw mut (*scratch).inode;
+        read_head(head, inode);
+        Opened {
+            mode: head_field(file, description, offset!(file_mode)),
+            flags: head_field(file, description, offset!(file_flags)),
+            inode,
+            inode_mode: head_field(head, inode, offset!(inode_mode)),
+            path: Slot {
+                dentry: head_field(file, description, offset!(file_dentry)),
+                mnt: head_field(file, description, offset!(file_mnt)),
+            },
+        }
+    }
+}
+
+/// Fills in what [`look`] found, and marks the path for resolution.
+///
+/// # Safety
+/// `scratch` must be a valid map value begun with [`begin`], and [`look`] the last that used it.
+#[inline(always)]
+pub unsafe fn describe(scratch: *mut FileScratch, opened: Opened) {
     // SAFETY: by the caller's promise.
     unsafe {
         let wire = wire(scratch);
-        let inode: u64 = read_at(description, offset!(file_inode));
-        (*wire).open_flags = read_at(description, offset!(file_flags));
-        (*wire).inode = read_at(inode, offset!(inode_ino));
-        (*wire).size = read_at(inode, offset!(inode_size));
-        (*wire).mode = u32::from(read_at::<u16>(inode, offset!(inode_mode)));
-        (*wire).owner_uid = read_at(inode, offset!(inode_uid));
-        (*wire).owner_gid = read_at(inode, offset!(inode_gid));
-        let sb: u64 = read_at(inode, offset!(inode_sb));
+        let (head, inode) = (&raw const (*scratch).inode, opened.inode);
+        (*wire).open_flags = opened.flags;
+        (*wire).inode = head_field(head, inode, offset!(inode_ino));
+        (*wire).size = head_field(head, inode, offset!(inode_size));
+        (*wire).mode = u32::from(opened.inode_mode);
+        (*wire).owner_uid = head_field(head, inode, offset!(inode_uid));
+        (*wire).owner_gid = head_field(head, inode, offset!(inode_gid));
+        let sb: u64 = head_field(head, inode, offset!(inode_sb));
         (*wire).device = read_at(sb, offset!(sb_dev));
-        if read_at::<u32>(inode, offset!(inode_nlink)) == 0 {
+        if head_field::<u32>(head, inode, offset!(inode_nlink)) == 0 {
             (*wire).flags |= file_flag::UNLINKED;
         }
-        (*scratch).slots[0] = path_of(description);
+        (*scratch).slots[0] = opened.path;
     }
 }
 

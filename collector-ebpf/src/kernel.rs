@@ -11,6 +11,8 @@ use core::ptr::read_volatile;
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use collector_common::{MISSING, Offsets, Settings};
 
+use crate::scratch::{HEAD, Head};
+
 /// A global in `.rodata` that userspace overrides before loading.
 #[repr(transparent)]
 pub struct Constant<T>(T);
@@ -93,4 +95,27 @@ pub fn read<T: Copy + Default>(address: u64) -> T {
 #[inline(always)]
 pub fn read_at<T: Copy + Default>(base: u64, offset: usize) -> T {
     read(base.wrapping_add(offset as u64))
+}
+
+/// Reads the beginning of an object. What cannot be read is zero.
+///
+/// # Safety
+/// `head` must be writable.
+#[inline(always)]
+pub unsafe fn read_head(head: *mut Head, base: u64) {
+    // SAFETY: the destination is HEAD writable bytes; the helper checks the source and clears on failure.
+    unsafe { bpf_probe_read_kernel(head.cast(), HEAD as u32, base as *const _) };
+}
+
+/// A field of an object whose beginning was read into `head`.
+///
+/// # Safety
+/// `head` must be readable and hold the beginning of the object at `base`.
+#[inline(always)]
+pub unsafe fn head_field<T: Copy + Default>(head: *const Head, base: u64, offset: usize) -> T {
+    if offset > HEAD - size_of::<u64>() {
+        return read_at(base, offset);
+    }
+    // SAFETY: inside the buffer, by the check above.
+    unsafe { read_volatile(head.cast::<u8>().add(offset).cast()) }
 }

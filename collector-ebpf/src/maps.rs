@@ -14,6 +14,10 @@ pub static NET_EVENTS: RingBuf = RingBuf::with_byte_size(4096 * 16, 0);
 #[map]
 pub static FILE_EVENTS: RingBuf = RingBuf::with_byte_size(4096 * 16, 0);
 
+/// One word that userspace sets before it sleeps until the next process record; see `emit`.
+#[map]
+pub static WAITING: Array<u32> = Array::with_max_entries(1, 0);
+
 #[map]
 pub static SEQUENCES: PerCpuArray<u64> = PerCpuArray::with_max_entries(Domain::COUNT as u32, 0);
 #[map]

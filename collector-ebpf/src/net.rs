@@ -1,10 +1,9 @@
 //! Socket fields.
 
-use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use collector_common::{NetworkWire, TaskWire};
 
 use crate::file;
-use crate::kernel::{offset, read_at};
+use crate::kernel::{load, offset, read_at};
 
 pub const TCP_ESTABLISHED: u16 = 1;
 pub const TCP_SYN_SENT: u16 = 2;
@@ -34,38 +33,90 @@ pub const NOBODY: TaskWire = TaskWire {
     start_stack: 0,
 };
 
-/// The `struct sock` behind a descriptor; 0 if it is not a socket.
+/// The `struct sock` behind a descriptor, if it is a socket.
 ///
 /// # Safety
 /// `task` must be a typed `task_struct` pointer.
 #[inline(always)]
-pub unsafe fn of_descriptor(task: *const u8, fd: i32) -> u64 {
+pub unsafe fn of_descriptor(task: *const u8, fd: i32) -> Option<Untyped> {
     // SAFETY: by the caller's promise.
     let description = unsafe { file::description(task, fd) };
     if description == 0 || file::mode_of(description) & file::S_IFMT != S_IFSOCK {
-        return 0;
+        return None;
     }
     let socket: u64 = read_at(description, offset!(file_private));
-    read_at(socket, offset!(socket_sk))
+    let sock = read_at(socket, offset!(socket_sk));
+    (sock != 0).then_some(Untyped(sock))
+}
+
+/// A socket to read from.
+pub trait Socket: Copy {
+    /// A field of `struct sock`.
+    fn field<T: Copy + Default>(self, offset: usize) -> T;
+
+    /// Its address.
+    fn address(self) -> u64;
+}
+
+/// A socket the verifier has a type for: fields cost a memory access.
+#[derive(Clone, Copy)]
+pub struct Typed(*const u8);
+
+impl Typed {
+    /// # Safety
+    /// `sock` must be a typed, trusted `struct sock` pointer.
+    #[inline(always)]
+    pub const unsafe fn new(sock: *const u8) -> Self {
+        Self(sock)
+    }
+}
+
+impl Socket for Typed {
+    #[inline(always)]
+    fn field<T: Copy + Default>(self, offset: usize) -> T {
+        // SAFETY: by the promise to `new`.
+        unsafe { load(self.0, offset) }
+    }
+
+    #[inline(always)]
+    fn address(self) -> u64 {
+        self.0 as u64
+    }
+}
+
+/// A socket that is only an address.
+#[derive(Clone, Copy)]
+pub struct Untyped(pub u64);
+
+impl Socket for Untyped {
+    #[inline(always)]
+    fn field<T: Copy + Default>(self, offset: usize) -> T {
+        read_at(self.0, offset)
+    }
+
+    #[inline(always)]
+    fn address(self) -> u64 {
+        self.0
+    }
 }
 
 /// Whether a socket is TCP over IPv4 or IPv6.
 #[inline(always)]
-pub fn is_tcp(sock: u64) -> bool {
-    let family: u16 = read_at(sock, offset!(sk_family));
-    (family == AF_INET || family == AF_INET6) && read_at::<u16>(sock, offset!(sk_protocol)) == IPPROTO_TCP
+pub fn is_tcp(sock: impl Socket) -> bool {
+    let family: u16 = sock.field(offset!(sk_family));
+    (family == AF_INET || family == AF_INET6) && sock.field::<u16>(offset!(sk_protocol)) == IPPROTO_TCP
 }
 
 /// TCP state.
 #[inline(always)]
-pub fn state(sock: u64) -> u8 {
-    read_at(sock, offset!(sk_state))
+pub fn state(sock: impl Socket) -> u16 {
+    u16::from(sock.field::<u8>(offset!(sk_state)))
 }
 
 /// Backlog of a listening socket.
 #[inline(always)]
-pub fn backlog(sock: u64) -> u32 {
-    read_at(sock, offset!(sk_max_ack_backlog))
+pub fn backlog(sock: impl Socket) -> u32 {
+    sock.field(offset!(sk_max_ack_backlog))
 }
 
 /// Fills in addresses and clears everything else but header and task.
@@ -73,32 +124,31 @@ pub fn backlog(sock: u64) -> u32 {
 /// # Safety
 /// `record` must be writable.
 #[inline(always)]
-pub unsafe fn describe(sock: u64, record: *mut NetworkWire) {
-    // SAFETY: by the caller's promise; address fields are 16 bytes.
+pub unsafe fn describe(sock: impl Socket, record: *mut NetworkWire) {
+    let family: u16 = sock.field(offset!(sk_family));
+    let (local, remote): ([u64; 2], [u64; 2]) = if family == AF_INET6 {
+        let (local, remote) = (offset!(sk_v6_rcv_saddr), offset!(sk_v6_daddr));
+        ([sock.field(local), sock.field(local + 8)], [sock.field(remote), sock.field(remote + 8)])
+    } else {
+        let local: u32 = sock.field(offset!(sk_rcv_saddr));
+        let remote: u32 = sock.field(offset!(sk_daddr));
+        ([u64::from(local), 0], [u64::from(remote), 0])
+    };
+    // SAFETY: by the caller's promise; address fields are 16 bytes, 8-byte aligned.
     unsafe {
-        let family: u16 = read_at(sock, offset!(sk_family));
         (*record).family = family;
         (*record).protocol = IPPROTO_TCP;
         (*record).old_state = 0;
         (*record).new_state = 0;
-        // The kernel-order number is zeroed when a socket is unhashed; this one stays.
-        (*record).local_port = u16::from_be(read_at(sock, offset!(inet_sport)));
-        (*record).remote_port = u16::from_be(read_at(sock, offset!(sk_dport)));
+        // The host-order number is zeroed when a socket is unhashed; this one stays. It lies beyond `struct sock`.
+        (*record).local_port = u16::from_be(read_at(sock.address(), offset!(inet_sport)));
+        (*record).remote_port = u16::from_be(sock.field(offset!(sk_dport)));
         (*record).flags = 0;
-        (*record).local = [0; 16];
-        (*record).remote = [0; 16];
+        (&raw mut (*record).local).cast::<[u64; 2]>().write(local);
+        (&raw mut (*record).remote).cast::<[u64; 2]>().write(remote);
         (*record).bytes_sent = 0;
         (*record).bytes_received = 0;
         (*record).result = 0;
         (*record).backlog = 0;
-        let (local, remote, len) = if family == AF_INET6 {
-            (offset!(sk_v6_rcv_saddr), offset!(sk_v6_daddr), 16)
-        } else {
-            (offset!(sk_rcv_saddr), offset!(sk_daddr), 4)
-        };
-        let target = (&raw mut (*record).local).cast();
-        bpf_probe_read_kernel(target, len, (sock + local as u64) as *const _);
-        let target = (&raw mut (*record).remote).cast();
-        bpf_probe_read_kernel(target, len, (sock + remote as u64) as *const _);
     }
 }

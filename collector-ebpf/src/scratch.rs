@@ -49,6 +49,13 @@ pub struct Scan {
     pub pid: u32,
 }
 
+/// Bytes at the beginning of a kernel object that are read at once; fields beyond cost a read each.
+pub const HEAD: usize = 128;
+
+/// See [`HEAD`].
+#[repr(C, align(8))]
+pub struct Head(pub [u8; HEAD]);
+
 /// Buffer with room for a record whose variable part starts below `LIMIT`.
 ///
 /// Writes of up to `PATH_MAX` bytes go to `record[pos & (LIMIT - 1)..]`, so the last of them still fits.
@@ -57,6 +64,9 @@ pub struct Scratch<const SIZE: usize> {
     pub slots: [Slot; 2],
     pub walk: Walk,
     pub scan: Scan,
+    /// The beginnings of a `struct file` and its inode, read in one go each.
+    pub file: Head,
+    pub inode: Head,
     /// Bytes of `record` in use.
     pub len: u32,
     /// Number of file descriptions in `pending` (process exit).

@@ -59,8 +59,12 @@ unsafe fn step(scratch: *mut FileScratch) -> bool {
             write_volatile(&raw mut (*scan).word, read(bitmap + u64::from(fd / 8)));
         }
         let word = read_volatile(&raw const (*scan).word);
+        if word == 0 {
+            // Most processes have a handful of descriptors: on to the next word.
+            write_volatile(&raw mut (*scan).fd, (fd | 63) + 1);
+            return true;
+        }
         write_volatile(&raw mut (*scan).word, word >> 1);
-        // Most descriptors are closed: they cost a few instructions.
         if word & 1 == 0 || fd < read_volatile(&raw const (*scan).first) {
             return true;
         }
@@ -95,8 +99,9 @@ pub unsafe fn begin_next(scratch: *mut FileScratch, task: *const u8, flags: u32)
         if WRITTEN.remove(description).is_err() || !filter::wanted(task, Kind::FileModify) {
             return false;
         }
-        file::begin_in(scratch, task, Kind::FileModify, Capture::Kernel);
-        file::describe(scratch, description);
+        file::begin_listed(scratch, task, Kind::FileModify, Capture::Kernel);
+        let opened = file::look(scratch, description);
+        file::describe(scratch, opened);
         let wire = file::wire(scratch);
         (*wire).flags |= written.flags | flags;
         (*wire).written = written.bytes;

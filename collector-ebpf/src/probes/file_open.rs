@@ -4,8 +4,8 @@ use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use collector_common::{Capture, Kind, LossReason, file_flag};
 
-use crate::kernel::{offset, read_at};
-use crate::maps::{EXIT_STAGES, WRITTEN, Written};
+use crate::maps::{EXIT_STAGES, FILE_SCRATCH, WRITTEN, Written};
+use crate::scratch::Scratch;
 use crate::syscall::Call;
 use crate::{emit, file, filter, task};
 
@@ -50,19 +50,19 @@ fn opened(ctx: &BtfTracePointContext) {
     // SAFETY: the current task is typed; the scratch buffer is a valid map value.
     unsafe {
         let description = file::description(task, fd as i32);
-        let mode: u32 = read_at(description, offset!(file_mode));
-        if mode & (FMODE_WRITE | FMODE_CREATED) == 0 || !file::is_storage(file::mode_of(description)) {
+        let Some(scratch) = Scratch::get(&FILE_SCRATCH) else { return };
+        let opened = file::look(scratch, description);
+        if opened.mode & (FMODE_WRITE | FMODE_CREATED) == 0 || !file::is_storage(opened.inode_mode) {
             return;
         }
         // The address is new to us: an entry under it belongs to a description closed out of sight.
         if WRITTEN.remove(description).is_ok() {
             emit::count(Kind::FileModify, LossReason::CloseUnseen);
         }
-        let created = mode & FMODE_CREATED != 0;
+        let created = opened.mode & FMODE_CREATED != 0;
         let kind = if created { Kind::FileCreate } else { Kind::FileOpen };
-        let flags: u32 = read_at(description, offset!(file_flags));
         // The kernel drops O_TRUNC from the description on some versions: ask the call where it has flags.
-        let truncated = !created && (flags | truncating(ctx)) & O_TRUNC != 0;
+        let truncated = !created && (opened.flags | truncating(ctx)) & O_TRUNC != 0;
         if truncated && filter::wanted(task, Kind::FileModify) {
             let _ = WRITTEN.insert(
                 description,
@@ -73,8 +73,8 @@ fn opened(ctx: &BtfTracePointContext) {
         if !filter::wanted(task, kind) {
             return;
         }
-        let Some(scratch) = file::begin(task, kind, Capture::Kernel) else { return };
-        file::describe(scratch, description);
+        file::begin(scratch, task, kind, Capture::Kernel);
+        file::describe(scratch, opened);
         if truncated {
             (*file::wire(scratch)).flags |= file_flag::TRUNCATED;
         }

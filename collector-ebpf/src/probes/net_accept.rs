@@ -5,7 +5,7 @@ use aya_ebpf::programs::BtfTracePointContext;
 use collector_common::{Capture, Kind, NetworkWire, network_flag};
 
 use crate::maps::{SOCKETS, SocketOwner};
-use crate::net;
+use crate::net::{self, Socket as _};
 use crate::probes::net_state;
 use crate::{emit, filter, task};
 
@@ -19,8 +19,8 @@ pub fn net_accept(ctx: BtfTracePointContext) -> i32 {
     let task = task::current();
     // SAFETY: the current task is typed.
     unsafe {
-        let sock = net::of_descriptor(task, fd as i32);
-        if sock == 0 || !net::is_tcp(sock) {
+        let Some(sock) = net::of_descriptor(task, fd as i32) else { return 0 };
+        if !net::is_tcp(sock) {
             return 0;
         }
         let opened_ns = emit::now();
@@ -29,7 +29,7 @@ pub fn net_accept(ctx: BtfTracePointContext) -> i32 {
                 (*record).header = header;
                 task::fill(task, &raw mut (*record).task);
                 net::describe(sock, record);
-                (*record).new_state = u16::from(net::state(sock));
+                (*record).new_state = net::state(sock);
                 (*record).flags = network_flag::INBOUND;
                 (*record).opened_ns = opened_ns;
             });
@@ -40,9 +40,9 @@ pub fn net_accept(ctx: BtfTracePointContext) -> i32 {
         let mut owner =
             SocketOwner { task: net::NOBODY, opened_ns, flags: network_flag::INBOUND, pending: 0 };
         task::fill(task, &raw mut owner.task);
-        let _ = SOCKETS.insert(sock, owner, 0);
+        let _ = SOCKETS.insert(sock.address(), owner, 0);
         // The peer may have reset the connection before it was known to us: then nobody else reports its end.
-        if u16::from(net::state(sock)) == net::TCP_CLOSE {
+        if net::state(sock) == net::TCP_CLOSE {
             net_state::closed(sock, net::TCP_CLOSE);
         }
     }

@@ -19,8 +19,8 @@ pub fn net_listen(ctx: BtfTracePointContext) -> i32 {
         if result != 0 || !filter::wanted(task, Kind::NetworkListen) {
             return 0;
         }
-        let sock = net::of_descriptor(task, call.argument::<0>() as i32);
-        if sock == 0 || !net::is_tcp(sock) {
+        let Some(sock) = net::of_descriptor(task, call.argument::<0>() as i32) else { return 0 };
+        if !net::is_tcp(sock) {
             return 0;
         }
         emit::fixed(Kind::NetworkListen, Capture::Kernel, |record: *mut NetworkWire, header| {

@@ -8,7 +8,7 @@ use collector_common::{Capture, Kind, NetworkWire, TaskWire, network_flag};
 
 use crate::kernel::{known, offset, read_at};
 use crate::maps::{SOCKETS, SocketOwner};
-use crate::net;
+use crate::net::{self, Socket};
 use crate::{emit, filter, task};
 
 // proto: 5.10-: void inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)
@@ -18,7 +18,8 @@ pub fn net_state(ctx: BtfTracePointContext) -> i32 {
     let old: i32 = ctx.arg(1);
     let new: i32 = ctx.arg(2);
     let (old, new) = (old as u16, new as u16);
-    let sock = sock as u64;
+    // SAFETY: the tracepoint's first argument is a typed, trusted socket.
+    let sock = unsafe { net::Typed::new(sock) };
     if new == net::TCP_SYN_SENT {
         connecting(sock);
     } else if new == net::TCP_ESTABLISHED {
@@ -31,7 +32,7 @@ pub fn net_state(ctx: BtfTracePointContext) -> i32 {
 
 /// A connect begins, in the context of the process that asked for it.
 #[inline(always)]
-fn connecting(sock: u64) {
+fn connecting(sock: impl Socket) {
     let task = task::current();
     // SAFETY: the current task is typed.
     unsafe {
@@ -44,14 +45,14 @@ fn connecting(sock: u64) {
         }
         let mut owner = SocketOwner { task: net::NOBODY, opened_ns: emit::now(), flags: 0, pending: 1 };
         task::fill(task, &raw mut owner.task);
-        let _ = SOCKETS.insert(sock, owner, 0);
+        let _ = SOCKETS.insert(sock.address(), owner, 0);
     }
 }
 
 /// A connection came about: ours, if we saw it begin.
 #[inline(always)]
-fn established(sock: u64, old: u16) {
-    let Some(owner) = SOCKETS.get_ptr_mut(sock) else { return };
+fn established(sock: impl Socket, old: u16) {
+    let Some(owner) = SOCKETS.get_ptr_mut(sock.address()) else { return };
     // SAFETY: a valid map value.
     unsafe {
         if (*owner).pending == 0 {
@@ -64,18 +65,18 @@ fn established(sock: u64, old: u16) {
 
 /// A connection, or the attempt at one, ended.
 #[inline(always)]
-pub fn closed(sock: u64, old: u16) {
-    let Some(owner) = SOCKETS.get_ptr(sock) else { return };
+pub fn closed(sock: impl Socket, old: u16) {
+    let Some(owner) = SOCKETS.get_ptr(sock.address()) else { return };
     // SAFETY: a valid map value; it stays readable until the program ends even after removal, because freed
     // elements of a preallocated map are reused, not unmapped; it is copied before that.
     unsafe {
         let owner = *owner;
         // The accepting process and the closing context may both be here: one of them removes the entry.
-        if SOCKETS.remove(sock).is_err() {
+        if SOCKETS.remove(sock.address()).is_err() {
             return;
         }
         if owner.pending != 0 {
-            let error: u32 = read_at(sock, offset!(sk_err));
+            let error: u32 = sock.field(offset!(sk_err));
             let flags = if error == 0 { network_flag::ABANDONED } else { 0 };
             connected(sock, &raw const owner, old, net::TCP_CLOSE, error, flags);
             return;
@@ -91,14 +92,18 @@ pub fn closed(sock: u64, old: u16) {
             (*record).new_state = net::TCP_CLOSE;
             (*record).flags = owner.flags;
             (*record).opened_ns = owner.opened_ns;
-            let sent: u64 = read_at(sock, offset!(tcp_bytes_sent));
-            let again: u64 =
-                if known(offset!(tcp_bytes_retrans)) { read_at(sock, offset!(tcp_bytes_retrans)) } else { 0 };
+            let sent: u64 = read_at(sock.address(), offset!(tcp_bytes_sent));
+            let again: u64 = if known(offset!(tcp_bytes_retrans)) {
+                read_at(sock.address(), offset!(tcp_bytes_retrans))
+            } else {
+                0
+            };
             (*record).bytes_sent = sent.wrapping_sub(again);
             // The kernel counts the peer's FIN as a byte.
-            let flags: u64 = read_at(sock, offset!(sk_flags));
+            let flags: u64 = sock.field(offset!(sk_flags));
             let fin = flags >> (offset!(sock_done) & 63) & 1;
-            (*record).bytes_received = read_at::<u64>(sock, offset!(tcp_bytes_received)).saturating_sub(fin);
+            (*record).bytes_received =
+                read_at::<u64>(sock.address(), offset!(tcp_bytes_received)).saturating_sub(fin);
         });
     }
 }
@@ -108,7 +113,14 @@ pub fn closed(sock: u64, old: u16) {
 /// # Safety
 /// `owner` must be readable.
 #[inline(always)]
-unsafe fn connected(sock: u64, owner: *const SocketOwner, old: u16, new: u16, error: u32, flags: u32) {
+unsafe fn connected(
+    sock: impl Socket,
+    owner: *const SocketOwner,
+    old: u16,
+    new: u16,
+    error: u32,
+    flags: u32,
+) {
     if !filter::switched_on(Kind::NetworkConnect.bit()) {
         return;
     }

@@ -19,11 +19,8 @@ pub fn proc_exit(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the argument is a typed task pointer; what it points to is followed typed.
     unsafe {
         let signal = follow(task, offset!(task_signal));
-        // Threads that leave a living group are not events. Of several that leave at once, the kernel lets
-        // exactly one bring the count to zero, but each may read it as zero afterwards: the process is
-        // reported by whichever enters it in the map first.
-        if load::<u32>(signal, offset!(signal_live)) != 0 || !first_to_report(task) {
-            return 0;
+        if !last_of_group(&ctx, task, signal) {
+            return 0; // Threads that leave a living group are not events.
         }
         let wanted = filter::wanted(task, Kind::ProcessExit);
         if setting!(filters) & filter_flag::PIDS != 0 {
@@ -49,16 +46,26 @@ pub fn proc_exit(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// Whether no other thread of this group has been here.
+/// Whether this thread ends its process.
 ///
 /// # Safety
-/// `task` must be a typed task pointer.
+/// `task` and `signal` must be typed pointers.
 #[inline(always)]
-unsafe fn first_to_report(task: *const u8) -> bool {
+unsafe fn last_of_group(ctx: &BtfTracePointContext, task: *const u8, signal: *const u8) -> bool {
     const BPF_NOEXIST: u64 = 1;
+    if setting!(filters) & filter_flag::GROUP_DEAD != 0 {
+        // The kernel says it. Where it does not, the verifier never sees this read.
+        return ctx.arg::<u64>(1) & 0xff != 0;
+    }
     // SAFETY: by the caller's promise.
-    let start: u64 = unsafe { load(follow(task, offset!(task_group_leader)), offset!(task_start)) };
-    // SAFETY: as above.
-    let key = (u64::from(unsafe { task::tgid(task) }) << 40) ^ start;
-    LEAVING.insert(key, 1u32, BPF_NOEXIST).is_ok()
+    unsafe {
+        if load::<u32>(signal, offset!(signal_live)) != 0 {
+            return false;
+        }
+        // Of several threads that leave at once exactly one brings the count to zero, but each may read zero
+        // afterwards: the first to enter the process in the map reports it.
+        let start: u64 = load(follow(task, offset!(task_group_leader)), offset!(task_start));
+        let key = (u64::from(task::tgid(task)) << 40) ^ start;
+        LEAVING.insert(key, 1u32, BPF_NOEXIST).is_ok()
+    }
 }

@@ -1,4 +1,4 @@
-//! Prints what one process and its descendants do, as JSON lines: `watch PID SECONDS`. Needs root.
+//! Prints what one process and its descendants do, as JSON lines: `watch PID|all SECONDS`. Needs root.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let pids = arguments.next().map(|pid| pid.parse()).transpose()?.into_iter().collect();
+    let pids =
+        arguments.next().filter(|pid| pid != "all").map(|pid| pid.parse()).transpose()?.into_iter().collect();
     let seconds = arguments.next().map_or(Ok(5), |seconds| seconds.parse())?;
     let config = KernelConfig { filter: Filter { pids, ..Filter::default() }, ..KernelConfig::default() };
     let mut capture = KernelCapture::start(&config)?;

@@ -13,7 +13,7 @@ use crate::features::{Features, probe};
 use crate::identity::snapshot::{Procfs, SnapshotEntry};
 use crate::identity::{Boot, ProcessTable, TableConfig, Users, clock_ticks};
 use crate::ledger::{CounterDelta, Start};
-use crate::loader::{LoadError, Loaded, Rings, load};
+use crate::loader::{KernelTraits, LoadError, Loaded, Rings, load};
 use crate::offsets;
 use crate::pipeline::{Pipeline, Shared};
 use crate::plan::{Outcome, Plan, plan};
@@ -105,9 +105,15 @@ impl KernelCapture {
         if plan.served() & config.kinds == 0 {
             return Err(unavailable(&plan, config.kinds));
         }
-        let cgroup_v1 =
-            probed.features.cgroups.value.in_memory_hierarchy() && probed.offsets.has(offsets::CGROUP_V1);
-        let (loaded, rings) = load(&plan, &probed.offsets.offsets, cgroup_v1, config)?;
+        let features = &probed.features;
+        let kernel = KernelTraits {
+            cgroup_v1: features.cgroups.value.in_memory_hierarchy() && probed.offsets.has(offsets::CGROUP_V1),
+            group_dead: features
+                .tracepoints
+                .get("sched_process_exit")
+                .is_some_and(|point| point.arguments >= 2),
+        };
+        let (loaded, rings) = load(&plan, &probed.offsets.offsets, kernel, config)?;
         let boot = Boot::new(&boot_id()?, clock_ticks());
         let table = TableConfig { max_processes: config.max_processes, ..TableConfig::default() };
         let shared = Shared::new(ProcessTable::new(boot, table), Clock::new(Anchor::read()));
@@ -189,6 +195,11 @@ impl Session {
     /// Stops the programs. Records in the rings can still be taken.
     pub(crate) fn detach(&self) {
         lock(&self.loaded).detach();
+    }
+
+    /// Asks for a wake-up at the next process record.
+    pub(crate) fn ask_for_wakeup(&self) -> Result<(), LoadError> {
+        lock(&self.loaded).ask_for_wakeup()
     }
 
     /// Whether programs are at work.

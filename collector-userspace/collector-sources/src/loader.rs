@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 
-use aya::maps::{HashMap, MapData, MapError, PerCpuArray, ProgramArray, RingBuf};
+use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray, ProgramArray, RingBuf};
 use aya::programs::{BtfTracePoint, ProgramError};
 use aya::{Btf, BtfError, Ebpf, EbpfError, EbpfLoader};
 use collector_common::{
@@ -68,6 +68,7 @@ pub struct Loaded {
     /// The kernel empties a program array when its last user-space handle goes.
     tail_calls: BTreeMap<&'static str, ProgramArray<MapData>>,
     filter_pids: HashMap<MapData, u32, u32>,
+    waiting: Array<MapData, u32>,
     counters: PerCpuArray<MapData, u64>,
     sequences: PerCpuArray<MapData, u64>,
     ring_bytes: [u64; Domain::COUNT],
@@ -79,27 +80,35 @@ impl fmt::Debug for Loaded {
     }
 }
 
+/// What the programs are told about the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KernelTraits {
+    /// Control groups are those of the v1 memory hierarchy.
+    pub cgroup_v1: bool,
+    /// `sched_process_exit` has the argument `group_dead`.
+    pub group_dead: bool,
+}
+
 /// Rings by domain; `None` where nothing of the domain is captured.
 pub type Rings = [Option<RingBuf<MapData>>; Domain::COUNT];
 
 const RINGS: [&str; Domain::COUNT] = [name::PROC_EVENTS, name::NET_EVENTS, name::FILE_EVENTS];
 const SCRATCHES: [&str; 3] = [name::EXEC_SCRATCH, name::FILE_SCRATCH, name::QUIT_SCRATCH];
 
-/// Loads and attaches what `plan` says. `cgroup_v1` tells the programs to take control groups from the v1 memory
-/// hierarchy.
+/// Loads and attaches what `plan` says. `kernel` says what the programs cannot see for themselves.
 ///
 /// # Errors
 /// See [`LoadError`]. Nothing stays attached after an error.
 pub fn load(
     plan: &Plan,
     offsets: &Offsets,
-    cgroup_v1: bool,
+    kernel: KernelTraits,
     config: &KernelConfig,
 ) -> Result<(Loaded, Rings), LoadError> {
     if !has_object() {
         return Err(LoadError::ObjectMissing);
     }
-    let settings = settings(plan.served(), cgroup_v1, config);
+    let settings = settings(plan.served(), kernel, config);
     let sizes = [config.rings.process, config.rings.network, config.rings.file].map(ring_size);
     let mut ebpf = create_maps(offsets, &settings, sizes)?;
     let btf = Btf::from_sys_fs()?;
@@ -112,11 +121,13 @@ pub fn load(
     }
     let counters = take(&mut ebpf, name::COUNTERS)?;
     let sequences = take(&mut ebpf, name::SEQUENCES)?;
+    let waiting = take(&mut ebpf, name::WAITING)?;
     let filter_pids = take(&mut ebpf, name::FILTER_PIDS)?;
     let mut loaded = Loaded {
         attached: Vec::new(),
         tail_calls: BTreeMap::new(),
         filter_pids: HashMap::try_from(filter_pids).map_err(in_map(name::FILTER_PIDS))?,
+        waiting: Array::try_from(waiting).map_err(in_map(name::WAITING))?,
         counters: PerCpuArray::try_from(counters).map_err(in_map(name::COUNTERS))?,
         sequences: PerCpuArray::try_from(sequences).map_err(in_map(name::SEQUENCES))?,
         ring_bytes: sizes.map(u64::from),
@@ -158,6 +169,14 @@ impl Loaded {
                 tracing::warn!(program = name, %error, "cannot unload a kernel program");
             }
         }
+    }
+
+    /// Asks for a wake-up at the next process record.
+    ///
+    /// # Errors
+    /// When the kernel refuses the write.
+    pub fn ask_for_wakeup(&mut self) -> Result<(), LoadError> {
+        self.waiting.set(0, 1, 0).map_err(in_map(name::WAITING))
     }
 
     /// Whether programs are attached.
@@ -231,14 +250,15 @@ fn create_maps(offsets: &Offsets, settings: &Settings, sizes: [u32; 3]) -> Resul
     Ok(loader.load(OBJECT)?)
 }
 
-fn settings(kinds: u64, cgroup_v1: bool, config: &KernelConfig) -> Settings {
+fn settings(kinds: u64, kernel: KernelTraits, config: &KernelConfig) -> Settings {
     let Filter { pids, cgroup_id, uid } = &config.filter;
     let mut filters = 0;
     for (set, flag) in [
         (!pids.is_empty(), filter_flag::PIDS),
         (cgroup_id.is_some(), filter_flag::CGROUP),
         (uid.is_some(), filter_flag::UID),
-        (cgroup_v1, filter_flag::CGROUP_V1),
+        (kernel.cgroup_v1, filter_flag::CGROUP_V1),
+        (kernel.group_dead, filter_flag::GROUP_DEAD),
     ] {
         if set {
             filters |= flag;
@@ -325,7 +345,7 @@ mod tests {
             argv_max: u32::MAX,
             ..KernelConfig::default()
         };
-        let settings = settings(3, true, &config);
+        let settings = settings(3, KernelTraits { cgroup_v1: true, group_dead: false }, &config);
         assert_eq!(settings.filters, filter_flag::PIDS | filter_flag::UID | filter_flag::CGROUP_V1);
         assert_eq!((settings.kinds, settings.uid, settings.own_pid), (3, 5, 0));
         assert_eq!(settings.argv_max as usize, ARGV_MAX);

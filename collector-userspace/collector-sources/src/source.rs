@@ -12,7 +12,7 @@ use collector_core::{CollectionEvent, EventSource, SourceCaps};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::kernel::{SOURCE_NAMES, Session, lock};
 
@@ -21,6 +21,12 @@ const BATCH: usize = 512;
 
 /// Longest time until the shutdown signal is seen by a source that waits for records.
 const SHUTDOWN_CHECK: Duration = Duration::from_millis(100);
+
+/// Between two looks at the process ring while records come: half of it is the latency to expect.
+const AWAKE_INTERVAL: Duration = Duration::from_millis(1);
+
+/// Looks without a record after which the process source sleeps until the kernel wakes it.
+const AWAKE_DRAINS: u32 = 4;
 
 /// How often losses are stated.
 const SETTLE_INTERVAL: Duration = Duration::from_millis(500);
@@ -39,15 +45,22 @@ impl KernelSource {
         Self { session, domain, ring: Mutex::new(ring) }
     }
 
-    /// Hands over everything in the ring, and stays while more comes.
-    async fn drain(&self, tx: &mpsc::Sender<CollectionEvent>, batch: &mut Vec<CollectionEvent>) -> bool {
+    /// Hands over everything in the ring, and stays while more comes. Returns whether anything came; `None` when
+    /// nobody listens any more.
+    async fn drain(
+        &self,
+        tx: &mpsc::Sender<CollectionEvent>,
+        batch: &mut Vec<CollectionEvent>,
+    ) -> Option<bool> {
+        let mut any = false;
         loop {
             let empty = self.session.take(self.domain, BATCH, batch);
+            any |= !batch.is_empty();
             if !send(tx, batch).await {
-                return false;
+                return None;
             }
             if empty {
-                return true;
+                return Some(any);
             }
         }
     }
@@ -58,9 +71,8 @@ impl KernelSource {
         let mut settled = Instant::now();
         while !shutdown.load(Ordering::Relaxed) && !tx.is_closed() {
             wait.next(&self.session).await?;
-            if !self.drain(tx, &mut batch).await {
-                break;
-            }
+            let Some(any) = self.drain(tx, &mut batch).await else { break };
+            wait.drained(any);
             if settled.elapsed() >= SETTLE_INTERVAL {
                 settled = Instant::now();
                 self.session.settle(self.domain, &mut batch);
@@ -75,8 +87,14 @@ impl KernelSource {
 
 /// How a source learns that there may be records.
 enum Wait {
-    /// The kernel says so: lowest latency.
-    Ring(AsyncFd<OwnedFd>),
+    /// The kernel says so when nothing came for a while; else it looks again by itself: low latency without a wake-up
+    /// per record.
+    Ring {
+        /// The ring's descriptor.
+        fd: AsyncFd<OwnedFd>,
+        /// Drains since the last record.
+        empty: u32,
+    },
     /// It looks by the clock: lowest cost.
     Timer(tokio::time::Interval),
 }
@@ -86,8 +104,7 @@ impl Wait {
         if let Some(fd) = lock(&source.ring).take() {
             // SAFETY: an OwnedFd names the same open descriptor for as long as it lives, and AsyncFd keeps it.
             let fd = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
-            let fd = fd.context("cannot wait on the process ring")?;
-            return Ok(Self::Ring(fd));
+            return Ok(Self::Ring { fd: fd.context("cannot wait on the process ring")?, empty: 0 });
         }
         let mut timer = interval(source.session.config.drain_interval);
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -96,7 +113,19 @@ impl Wait {
 
     async fn next(&mut self, session: &Session) -> anyhow::Result<()> {
         match self {
-            Self::Ring(fd) => {
+            Self::Timer(timer) => {
+                timer.tick().await;
+                Ok(())
+            }
+            Self::Ring { empty, .. } if *empty < AWAKE_DRAINS => {
+                sleep(AWAKE_INTERVAL).await;
+                if *empty + 1 == AWAKE_DRAINS {
+                    // One more look after asking: a record on its way at that moment would come without a wake-up.
+                    session.ask_for_wakeup()?;
+                }
+                Ok(())
+            }
+            Self::Ring { fd, .. } => {
                 let readable = async {
                     tokio::select! {
                         guard = fd.readable() => guard.map(|mut guard| guard.clear_ready()),
@@ -108,10 +137,13 @@ impl Wait {
                     Err(_) => Ok(()),
                 }
             }
-            Self::Timer(timer) => {
-                timer.tick().await;
-                Ok(())
-            }
+        }
+    }
+
+    /// After a drain that found records or did not.
+    fn drained(&mut self, any: bool) {
+        if let Self::Ring { empty, .. } = self {
+            *empty = if any { 0 } else { empty.saturating_add(1) };
         }
     }
 }
