@@ -1,3 +1,28 @@
-//! The collector binary.
+//! The collector binary: command line, configuration, composition root.
 
-fn main() {}
+// Everything else in this project hands data to somebody; this crate shows it to people.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the agent is the one crate that prints")]
+
+mod capture;
+mod cli;
+mod commands;
+mod config;
+mod failure;
+mod instance;
+mod logging;
+mod output;
+mod paths;
+mod status;
+mod units;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    match commands::execute(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -64,6 +64,12 @@ impl StoreWriter {
         StoreHandle(Arc::clone(&self.stats))
     }
 
+    /// Whether the thread has ended.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     /// Waits for the thread to end, which needs the end of its subscription. Without success within `patience` the thread is left
     /// alone; the database stays consistent in any case.
     pub fn finish(mut self, patience: Duration) -> StoreStats {

@@ -1,0 +1,152 @@
+//! The one place that drives kernel capture: from configuration to a running capture, and its plan in words.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use collector_core::{EventSource, HostInfo};
+use collector_sources::capture_file::CaptureHeader;
+use collector_sources::plan::{Outcome, Plan};
+use collector_sources::{CaptureHandle, Filter, KernelCapture, KernelConfig, RingSizes};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Capture, Source};
+use crate::failure::{Failure, Kind};
+
+/// How one kind of event fares on this kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct PlannedKind {
+    /// For example `process.exec`.
+    pub(crate) kind: String,
+    /// Whether it is captured.
+    pub(crate) captured: bool,
+    /// How well: `A` or `B`.
+    pub(crate) tier: String,
+    /// What is missing, each with its reason; or why it is not captured.
+    pub(crate) lacks: Vec<String>,
+}
+
+/// The plan in words.
+pub(crate) fn describe(plan: &Plan) -> Vec<PlannedKind> {
+    plan.kinds
+        .iter()
+        .map(|planned| {
+            let kind = planned.kind.name().to_owned();
+            match &planned.outcome {
+                Outcome::Served { tier, without, .. } => PlannedKind {
+                    kind,
+                    captured: true,
+                    tier: format!("{tier:?}"),
+                    lacks: without.iter().map(|lack| format!("{}: {}", lack.misses, lack.reason)).collect(),
+                },
+                Outcome::Unavailable { reason } => {
+                    PlannedKind { kind, captured: false, tier: String::new(), lacks: vec![reason.clone()] }
+                }
+            }
+        })
+        .collect()
+}
+
+/// This host as events name it.
+pub(crate) fn this_host() -> HostInfo {
+    let CaptureHeader { host, boot_id, .. } = CaptureHeader::of_this_host();
+    HostInfo { host, boot_id }
+}
+
+/// Bits of the kinds of these sources.
+pub(crate) fn kinds_of(sources: &[Source]) -> u64 {
+    let mut config = KernelConfig::default();
+    let kinds = collector_sources::plan::rows().flat_map(|row| row.kinds);
+    let domains: Vec<_> = kinds
+        .map(|kind| kind.domain())
+        .filter(|domain| sources.iter().any(|source| source.name() == domain.name()))
+        .collect();
+    config.retain_domains(&domains);
+    config.kinds
+}
+
+/// What the library needs to know.
+pub(crate) fn kernel_config(capture: &Capture) -> Result<KernelConfig, Failure> {
+    let Capture {
+        sources,
+        argv_max,
+        drain_interval,
+        max_processes,
+        exclude_own,
+        program_statistics,
+        rings,
+        filter,
+    } = capture;
+    // The sizes were checked to fit.
+    let size = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX);
+    let cgroup_id = filter.cgroup.as_deref().map(cgroup_id).transpose()?;
+    Ok(KernelConfig {
+        kinds: kinds_of(sources),
+        filter: Filter { pids: filter.pids.clone(), cgroup_id, uid: filter.uid },
+        rings: RingSizes {
+            process: size(rings.process.0),
+            network: size(rings.network.0),
+            file: size(rings.file.0),
+        },
+        argv_max: size(argv_max.0),
+        drain_interval: drain_interval.0,
+        max_processes: *max_processes,
+        exclude_own: *exclude_own,
+        program_statistics: *program_statistics,
+    })
+}
+
+/// The kernel's id of a control group: the inode number of its directory.
+fn cgroup_id(path: &Path) -> Result<u64, Failure> {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = std::fs::metadata(path).with_context(|| format!("control group {}", path.display()));
+    let metadata = metadata.map_err(|error| Failure::new(Kind::Usage, error))?;
+    let file_system = rustix::fs::statfs(path).map(|statfs| u64::try_from(statfs.f_type).unwrap_or(0));
+    // From linux/magic.h: CGROUP2_SUPER_MAGIC and CGROUP_SUPER_MAGIC.
+    if !metadata.is_dir() || !matches!(file_system, Ok(0x6367_7270 | 0x0027_e0eb)) {
+        return Err(Failure::usage(format_args!("{} is no control group", path.display()))
+            .hint("name its directory, for example /sys/fs/cgroup/system.slice/cron.service"));
+    }
+    Ok(metadata.ino())
+}
+
+/// A capture at work.
+#[derive(Debug)]
+pub(crate) struct Running {
+    capture: KernelCapture,
+}
+
+impl Running {
+    /// Loads and attaches the kernel programs.
+    pub(crate) fn start(config: &KernelConfig) -> Result<Self, Failure> {
+        let capture = KernelCapture::start(config).map_err(|error| {
+            let failure = Failure::from(error);
+            if rustix::process::geteuid().is_root() {
+                failure
+            } else {
+                failure.hint("capturing needs privileges: run it with `sudo`; `collector doctor` says which ones, and why")
+            }
+        })?;
+        Ok(Self { capture })
+    }
+
+    /// The library's capture.
+    pub(crate) fn inner(&mut self) -> &mut KernelCapture {
+        &mut self.capture
+    }
+
+    /// The sources of its events.
+    pub(crate) fn sources(&mut self) -> Vec<Box<dyn EventSource>> {
+        self.capture.sources()
+    }
+
+    /// Its counters, also after its end.
+    pub(crate) fn handle(&self) -> CaptureHandle {
+        self.capture.handle()
+    }
+
+    /// What serves which kind.
+    pub(crate) fn plan(&self) -> Vec<PlannedKind> {
+        describe(self.capture.report())
+    }
+}

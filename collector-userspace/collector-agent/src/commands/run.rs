@@ -1,0 +1,218 @@
+//! `collector run`: capture, show, keep.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use collector_sources::CaptureHandle;
+use collector_store::StoreConfig;
+
+use super::Context;
+use super::session::{End, Ended, Session, Watch};
+use crate::capture::{Running, kernel_config, this_host};
+use crate::cli::{CaptureArgs, RunArgs};
+use crate::config::{Capture, Config, Store};
+use crate::failure::{Failure, Kind};
+use crate::instance::Instance;
+use crate::output::{human, message};
+use crate::paths::make_dir;
+use crate::status::{self, Cost, Status};
+
+pub(super) fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
+    let mut config = context.configure()?.config;
+    let duration = args.capture.duration;
+    apply(args, &mut config)?;
+    let runtime_dir = config.agent.runtime_dir.clone().unwrap_or_else(|| context.paths.runtime_dir.clone());
+    let kernel = kernel_config(&config.capture)?;
+    let _instance = Instance::claim(&runtime_dir)?;
+
+    let host = this_host();
+    let mut session = Session::new()?;
+    session.add_output(&config.output, context.color, &host)?;
+    if config.store.enabled {
+        let store = store_config(&config.store, context.paths.database());
+        session.add_store(store, &config.store.queue, &host)?;
+    }
+    let mut capture = Running::start(&kernel)?;
+    session.register(capture.sources())?;
+    for planned in capture.plan() {
+        for lack in &planned.lacks {
+            tracing::info!(kind = planned.kind, lack, "not captured in full");
+        }
+    }
+
+    let report = Report::new(&runtime_dir, &config, capture.handle(), capture.plan(), session.watch());
+    let report = Rc::new(RefCell::new(report));
+    let writing = Rc::clone(&report);
+    let end = End::Live(duration.map(|span| span.0));
+    let ended = session.run(end, config.agent.status_interval.0, move || writing.borrow_mut().write())?;
+    let mut report = report.borrow_mut();
+    report.finish(&ended);
+    conclude(&report.status, ended)
+}
+
+/// Puts the flags over the configuration.
+fn apply(args: RunArgs, config: &mut Config) -> Result<(), Failure> {
+    let RunArgs { capture, format, output, db, no_store, runtime_dir } = args;
+    apply_capture(capture, &mut config.capture);
+    if let Some(format) = format {
+        config.output.format = format;
+    }
+    config.output.path = output.or(config.output.path.take());
+    if db.is_some() {
+        config.store.path = db;
+        config.store.enabled = true;
+    }
+    config.store.enabled &= !no_store;
+    config.agent.runtime_dir = runtime_dir.or(config.agent.runtime_dir.take());
+    config.check().map_err(|error| Failure::new(Kind::Usage, error))
+}
+
+/// Puts the flags of what to capture over the configuration.
+pub(super) fn apply_capture(args: CaptureArgs, capture: &mut Capture) {
+    let CaptureArgs { sources, pids, cgroup, uid, duration: _ } = args;
+    if let Some(sources) = sources {
+        capture.sources = sources;
+    }
+    if !pids.is_empty() {
+        capture.filter.pids = pids;
+    }
+    capture.filter.cgroup = cgroup.or(capture.filter.cgroup.take());
+    capture.filter.uid = uid.or(capture.filter.uid);
+}
+
+/// What the library needs to know. Makes the directory of the default database.
+fn store_config(store: &Store, default: PathBuf) -> StoreConfig {
+    let Store { enabled: _, path, max_age, max_bytes, batch_events, batch_delay, busy_timeout, queue: _ } =
+        store;
+    let path = path.clone().unwrap_or(default);
+    if let Some(directory) = path.parent() {
+        // If this fails the store says so, better.
+        let _ = make_dir(directory, 0o700);
+    }
+    let mut config = StoreConfig::new(path);
+    config.max_age = (!max_age.0.is_zero()).then_some(max_age.0);
+    config.max_bytes = (max_bytes.0 > 0).then_some(max_bytes.0);
+    config.batch_events = *batch_events;
+    config.batch_delay = batch_delay.0;
+    config.busy_timeout = busy_timeout.0;
+    config
+}
+
+/// Keeps the status file up to date.
+struct Report {
+    runtime_dir: PathBuf,
+    capture: CaptureHandle,
+    watch: Watch,
+    status: Status,
+}
+
+impl Report {
+    fn new(
+        runtime_dir: &Path,
+        config: &Config,
+        capture: CaptureHandle,
+        plan: Vec<crate::capture::PlannedKind>,
+        watch: Watch,
+    ) -> Self {
+        let status = Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started_ns: status::now_ns(),
+            interval_ns: u64::try_from(config.agent.status_interval.0.as_nanos()).unwrap_or(u64::MAX),
+            plan,
+            ..Status::default()
+        };
+        Self { runtime_dir: runtime_dir.to_owned(), capture, watch, status }
+    }
+
+    fn update(&mut self) {
+        let Self { runtime_dir: _, capture, watch, status } = self;
+        status.written_ns = status::now_ns();
+        status.cost = Cost::of_this_process();
+        status.capture = capture.stats();
+        status.set_runtime(&watch.runtime_stats());
+        status.outputs = watch.output_stats().into_iter().collect();
+        status.store = watch.store_stats();
+    }
+
+    fn write(&mut self) {
+        self.update();
+        if let Err(error) = status::write(&self.runtime_dir, &self.status) {
+            tracing::warn!(%error, "cannot write the status for `collector stats`");
+        }
+    }
+
+    fn finish(&mut self, ended: &Ended) {
+        self.update();
+        self.status.ended = true;
+        self.status.outputs = ended.output.iter().cloned().collect();
+        if let Err(error) = status::write(&self.runtime_dir, &self.status) {
+            tracing::warn!(%error, "cannot write the status for `collector stats`");
+        }
+    }
+}
+
+/// Says what happened, and with which exit code that ends.
+fn conclude(status: &Status, ended: Ended) -> Result<(), Failure> {
+    let Ended { result, output, store, store_finished } = ended;
+    // Whoever read the output has gone, and was the one to tell.
+    if output.as_ref().is_some_and(|output| output.closed) && result.is_ok() {
+        return Ok(());
+    }
+    message(format_args!("{}", summary(status)));
+    result?;
+    if let Some(output) = output.filter(|output| output.lost > 0 && !output.closed) {
+        let error = output.last_error.unwrap_or_default();
+        return Err(anyhow::anyhow!(
+            "{} events could not be written to {}: {error}",
+            human::count(output.lost),
+            output.target
+        )
+        .into());
+    }
+    let Some(store) = store else { return Ok(()) };
+    if store.lost_total() > 0 || store.failing {
+        let error = store.last_error.unwrap_or_default();
+        let lost: u64 = store.lost.values().sum();
+        return Err(anyhow::anyhow!("{} events could not be stored: {error}", human::count(lost)).into());
+    }
+    if !store_finished {
+        return Err(anyhow::anyhow!("the store {} did not take everything in time", store.path).into());
+    }
+    Ok(())
+}
+
+/// One line: what was seen, what was lost, what it cost.
+fn summary(status: &Status) -> String {
+    let time = status.written().duration_since(status.started()).unwrap_or(Duration::ZERO);
+    let kinds: Vec<String> = match status.outputs.first() {
+        Some(output) => {
+            output.events.iter().map(|(kind, count)| format!("{} {kind}", human::count(*count))).collect()
+        }
+        None => {
+            let domains = status.capture.domains.iter();
+            domains.map(|domain| format!("{} {}", human::count(domain.received), domain.domain)).collect()
+        }
+    };
+    let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };
+    let (kernel, later) = status.lost();
+    let lost = match (kernel, later) {
+        (0, 0) => "none lost".to_owned(),
+        (kernel, 0) => format!("{} LOST in the kernel", human::count(kernel)),
+        (0, later) => format!("{} LOST on the way out", human::count(later)),
+        (kernel, later) => {
+            format!("{} LOST in the kernel and {} on the way out", human::count(kernel), human::count(later))
+        }
+    };
+    let cpu = Duration::from_nanos(status.cost.cpu_ns);
+    format!(
+        "{} events in {}{kinds}, {lost}; {} of processor time ({:.1} %), {}",
+        human::count(status.bus.published),
+        human::duration(time),
+        human::duration(cpu),
+        cpu.as_secs_f64() / time.as_secs_f64().max(0.001) * 100.0,
+        human::bytes(status.cost.rss_bytes),
+    )
+}

@@ -1,0 +1,347 @@
+//! `collector stats`: what the running agent, or the last one, counted.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::Context;
+use crate::cli::{ReportFormat, StatsArgs};
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::instance::Instance;
+use crate::output::table::Table;
+use crate::output::{human, message, print};
+use crate::paths::Paths;
+use crate::status::{self, Status, SubscriberStatus};
+
+pub(super) fn run(context: &Context, args: &StatsArgs) -> Result<(), Failure> {
+    let config = context.configure()?.config;
+    let directories = runtime_dirs(context, &config, args.runtime_dir.as_deref());
+    let mut found = None;
+    for directory in &directories {
+        found = status::read(directory)?.map(|status| (directory, status));
+        if found.is_some() {
+            break;
+        }
+    }
+    let Some((directory, status)) = found else {
+        let places: Vec<String> = directories.iter().map(|path| path.display().to_string()).collect();
+        let failure = Failure::from(anyhow::anyhow!(
+            "no collector is running, and none left counters in {}",
+            places.join(" or ")
+        ));
+        return Err(failure.hint("start one with `collector run`, or name its --runtime-dir"));
+    };
+    let running = Instance::running(directory).is_some();
+    match args.format {
+        ReportFormat::Json => {
+            let mut document = serde_json::to_value(&status)?;
+            if let Some(members) = document.as_object_mut() {
+                members.insert("running".to_owned(), running.into());
+            }
+            print(&format!("{document}\n"))?;
+        }
+        ReportFormat::Text => print(&render(&status, running, SystemTime::now()))?,
+    }
+    if let Some(warning) = warning(&status, running, SystemTime::now()) {
+        message(format_args!("{warning}"));
+    }
+    Ok(())
+}
+
+/// Where an agent may have left its status: the place asked for, else one's own, else the system's.
+pub(super) fn runtime_dirs(context: &Context, config: &Config, asked: Option<&Path>) -> Vec<PathBuf> {
+    if let Some(directory) = asked.map(Path::to_owned).or_else(|| config.agent.runtime_dir.clone()) {
+        return vec![directory];
+    }
+    let mut directories = vec![context.paths.runtime_dir.clone(), Paths::of_system().runtime_dir];
+    directories.dedup();
+    directories
+}
+
+/// What keeps these counters from being those of the moment.
+fn warning(status: &Status, running: bool, now: SystemTime) -> Option<String> {
+    let age = now.duration_since(status.written()).unwrap_or(Duration::ZERO);
+    let ago = human::duration(age);
+    match (running, status.ended) {
+        (false, true) => Some(format!(
+            "collector is not running: these are the counters of the last run, which ended {ago} ago"
+        )),
+        (false, false) => Some(format!(
+            "collector is not running: it was killed or crashed; these counters are of {ago} ago"
+        )),
+        (true, _) if age > Duration::from_nanos(status.interval_ns) * 3 + Duration::from_secs(2) => {
+            Some(format!("these counters are of {ago} ago: the agent is stopped, or too busy to write them"))
+        }
+        (true, _) => None,
+    }
+}
+
+fn render(status: &Status, running: bool, now: SystemTime) -> String {
+    let mut out = String::new();
+    head(&mut out, status, running, now);
+    capture(&mut out, status);
+    bus(&mut out, status);
+    outputs(&mut out, status);
+    store(&mut out, status);
+    programs(&mut out, status);
+    out
+}
+
+fn head(out: &mut String, status: &Status, running: bool, now: SystemTime) {
+    let Status { version, pid, cost, .. } = status;
+    let end = if running { now } else { status.written() };
+    let time = end.duration_since(status.started()).unwrap_or(Duration::ZERO);
+    let cpu = Duration::from_nanos(cost.cpu_ns);
+    let counted = status.written().duration_since(status.started()).unwrap_or(Duration::ZERO);
+    let share = cpu.as_secs_f64() / counted.as_secs_f64().max(0.001) * 100.0;
+    let state = if running { "running for" } else { "ended after" };
+    let (kernel, later) = status.lost();
+    let lost = match kernel + later {
+        0 => "none lost".to_owned(),
+        _ => format!("LOST: {} in the kernel, {} on the way out", human::count(kernel), human::count(later)),
+    };
+    // Writing to a String cannot fail, here and below.
+    let _ = writeln!(out, "collector {version}, pid {pid}, {state} {}", human::duration(time));
+    let _ = writeln!(
+        out,
+        "{} events, {lost}; {} of processor time ({share:.2} %), {}",
+        human::count(status.bus.published),
+        human::duration(cpu),
+        human::bytes(cost.rss_bytes)
+    );
+    for source in status.sources.iter().filter(|source| source.last_error.is_some()) {
+        let error = source.last_error.as_deref().unwrap_or_default();
+        let _ = writeln!(out, "source {} {}: {error}", source.name, source.state);
+    }
+}
+
+fn section(out: &mut String, name: &str, table: &Table) {
+    if !table.is_empty() {
+        let _ = write!(out, "\n{name}\n{}", table.render());
+    }
+}
+
+fn capture(out: &mut String, status: &Status) {
+    let mut ledger = Table::new(&["domain", ">sent", ">received", ">lost", ">gaps", ">undecodable", ">ring"]);
+    for domain in &status.capture.domains {
+        ledger.row([
+            domain.domain.clone(),
+            human::count(domain.sent),
+            human::count(domain.received),
+            human::count(domain.lost),
+            human::count(domain.gaps),
+            human::count(domain.decode_errors),
+            human::bytes(domain.ring_bytes),
+        ]);
+    }
+    section(out, "Kernel records (received + lost = sent, once the rings are drained)", &ledger);
+    let mut losses = Table::new(&["kind", "reason", ">count", ""]);
+    for loss in &status.capture.losses {
+        let what = if loss.is_loss { "LOST" } else { "left out" };
+        losses.row([loss.kind.clone(), loss.reason.clone(), human::count(loss.count), what.to_owned()]);
+    }
+    section(out, "Records not sent", &losses);
+    let mut limits = Table::new(&["kind", "", ""]);
+    for planned in &status.plan {
+        for lack in &planned.lacks {
+            let state = if planned.captured { "captured without" } else { "not captured" };
+            limits.row([planned.kind.clone(), state.to_owned(), lack.clone()]);
+        }
+    }
+    section(out, "What this kernel does not allow", &limits);
+}
+
+fn bus(out: &mut String, status: &Status) {
+    let mut table = Table::new(&[
+        "subscriber",
+        ">delivered",
+        ">dropped",
+        ">queued",
+        ">most queued",
+        ">capacity",
+        ">waited for",
+        "",
+    ]);
+    for subscriber in &status.bus.subscribers {
+        let SubscriberStatus { name, delivered, dropped, dropped_by_reason, .. } = subscriber;
+        let reasons: Vec<String> = dropped_by_reason.keys().cloned().collect();
+        table.row([
+            name.clone(),
+            human::count(*delivered),
+            human::count(*dropped),
+            human::count(subscriber.queued),
+            human::count(subscriber.high_water_mark),
+            human::count(subscriber.capacity),
+            human::duration(Duration::from_nanos(subscriber.blocked_ns)),
+            reasons.join(", "),
+        ]);
+    }
+    section(out, "Queues", &table);
+}
+
+fn outputs(out: &mut String, status: &Status) {
+    let mut kinds = Table::new(&["kind", ">events"]);
+    for output in &status.outputs {
+        let total: u64 = output.events.values().sum();
+        let _ = writeln!(
+            out,
+            "\nOutput: {} to {}, {} events, {}, {} lost",
+            output.format,
+            output.target,
+            human::count(total),
+            human::bytes(output.bytes),
+            human::count(output.lost)
+        );
+        if let Some(error) = &output.last_error {
+            let _ = writeln!(out, "  last error: {error}");
+        }
+        for (kind, count) in &output.events {
+            kinds.row([kind.clone(), human::count(*count)]);
+        }
+    }
+    out.push_str(&if kinds.is_empty() { String::new() } else { kinds.render() });
+}
+
+fn store(out: &mut String, status: &Status) {
+    let Some(store) = &status.store else { return };
+    let _ = writeln!(
+        out,
+        "\nStore: {}{}, {}, {} events in {} transactions, {} lost",
+        store.path,
+        if store.failing { " (FAILING)" } else { "" },
+        human::bytes(store.bytes),
+        human::count(store.written),
+        human::count(store.batches),
+        human::count(store.lost_total())
+    );
+    for (reason, count) in &store.lost {
+        let _ = writeln!(out, "  {} lost: {reason}", human::count(*count));
+    }
+    if store.deleted_by_age + store.deleted_by_size > 0 {
+        let _ = writeln!(
+            out,
+            "  deleted: {} by age, {} by size",
+            human::count(store.deleted_by_age),
+            human::count(store.deleted_by_size)
+        );
+    }
+    if let Some(error) = &store.last_error {
+        let _ = writeln!(out, "  last error: {error}");
+    }
+}
+
+fn programs(out: &mut String, status: &Status) {
+    let mut table = Table::new(&["program", ">runs", ">time", ">per run", ">missed"]);
+    for program in status.capture.programs.iter().filter(|program| program.run_count + program.missed > 0) {
+        table.row([
+            program.name.clone(),
+            human::count(program.run_count),
+            human::duration(Duration::from_nanos(program.run_time_ns)),
+            human::duration(Duration::from_nanos(program.run_time_ns / program.run_count.max(1))),
+            human::count(program.missed),
+        ]);
+    }
+    section(out, "Kernel programs", &table);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use collector_sources::{CaptureStats, DomainStats, LossCount};
+    use collector_store::StoreStats;
+
+    use super::*;
+    use crate::capture::PlannedKind;
+    use crate::output::OutputStats;
+    use crate::status::{BusStatus, Cost};
+
+    const START: u64 = 1_790_000_000_000_000_000;
+
+    fn status() -> Status {
+        Status {
+            version: "0.1.0".to_owned(),
+            pid: 4711,
+            started_ns: START,
+            written_ns: START + 60_000_000_000,
+            interval_ns: 2_000_000_000,
+            cost: Cost { cpu_ns: 90_000_000, rss_bytes: 24 << 20 },
+            plan: vec![PlannedKind {
+                kind: "file.open".to_owned(),
+                captured: true,
+                tier: "B".to_owned(),
+                lacks: vec![
+                    "opens through io_uring: this kernel has no tracepoint io_uring_complete".to_owned(),
+                ],
+            }],
+            capture: CaptureStats {
+                domains: vec![DomainStats {
+                    domain: "process".to_owned(),
+                    sent: 12_345,
+                    received: 12_340,
+                    lost: 5,
+                    gaps: 5,
+                    decode_errors: 0,
+                    ring_bytes: 8 << 20,
+                }],
+                losses: vec![LossCount {
+                    domain: "process".to_owned(),
+                    kind: "process.exec".to_owned(),
+                    reason: "ring_full".to_owned(),
+                    count: 5,
+                    is_loss: true,
+                }],
+                ..CaptureStats::default()
+            },
+            bus: BusStatus {
+                published: 12_341,
+                subscribers: vec![SubscriberStatus {
+                    name: "output".to_owned(),
+                    delivered: 12_341,
+                    capacity: 16_384,
+                    high_water_mark: 512,
+                    ..SubscriberStatus::default()
+                }],
+            },
+            outputs: vec![OutputStats {
+                format: "json".to_owned(),
+                target: "standard output".to_owned(),
+                events: BTreeMap::from([("process.exec".to_owned(), 12_340), ("loss".to_owned(), 1)]),
+                bytes: 9_876_543,
+                ..OutputStats::default()
+            }],
+            store: Some(StoreStats {
+                path: "/var/lib/collector/collector.db".to_owned(),
+                written: 12_300,
+                batches: 240,
+                lost: BTreeMap::from([("disk_full".to_owned(), 41)]),
+                failing: true,
+                last_error: Some("database or disk is full".to_owned()),
+                bytes: 11 << 20,
+                ..StoreStats::default()
+            }),
+            ..Status::default()
+        }
+    }
+
+    fn at(nanos: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_nanos(START + nanos)
+    }
+
+    #[test]
+    fn tables_are_aligned_and_losses_stand_out() {
+        insta::assert_snapshot!(render(&status(), true, at(61_000_000_000)));
+    }
+
+    #[test]
+    fn old_counters_are_not_passed_off_as_new_ones() {
+        let said = |running, ended, seconds: u64| {
+            warning(&Status { ended, ..status() }, running, at(seconds * 1_000_000_000))
+        };
+        assert_eq!(said(true, false, 61), None);
+        assert!(said(true, false, 90).unwrap().contains("the agent is stopped"));
+        assert!(said(false, true, 90).unwrap().contains("which ended 30 s ago"));
+        assert!(said(false, false, 90).unwrap().contains("killed or crashed"));
+    }
+}

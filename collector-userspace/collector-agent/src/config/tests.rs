@@ -1,0 +1,201 @@
+//! Defaults, layers and the words of errors.
+
+use std::path::Path;
+
+use super::layers::keys;
+use super::*;
+
+struct Fixture {
+    directory: tempfile::TempDir,
+    origin: Origin,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let origin = Origin { directory: directory.path().to_owned(), ..Origin::default() };
+        Self { directory, origin }
+    }
+
+    fn file(self, name: &str, text: &str) -> Self {
+        let path = self.directory.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+        self
+    }
+
+    fn variable(mut self, name: &str, value: &str) -> Self {
+        self.origin.variables.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    fn load(&self) -> Config {
+        load(&self.origin).unwrap().config
+    }
+
+    fn error(&self) -> String {
+        let error = load(&self.origin).unwrap_err().to_string();
+        error.replace(&*self.directory.path().to_string_lossy(), "DIR")
+    }
+}
+
+#[test]
+fn the_file_with_the_defaults_is_the_defaults() {
+    let parsed: Config = toml::from_str(DEFAULTS).unwrap();
+    assert_eq!(parsed, Config::default());
+    parsed.check().unwrap();
+}
+
+#[test]
+fn every_setting_is_in_the_file_with_the_defaults() {
+    let mut full = Config::default();
+    full.capture.filter = Filter { pids: vec![1], cgroup: Some("/x".into()), uid: Some(1) };
+    full.output.path = Some("/x".into());
+    full.store.path = Some("/x".into());
+    full.agent.runtime_dir = Some("/x".into());
+    let table = toml::Table::try_from(&full).unwrap();
+    let mut found = Vec::new();
+    collect("", &table, &mut found);
+    let mut listed = keys();
+    found.sort();
+    listed.sort();
+    assert_eq!(found, listed);
+}
+
+fn collect(prefix: &str, table: &toml::Table, found: &mut Vec<String>) {
+    for (key, value) in table {
+        match value {
+            toml::Value::Table(inner) => collect(&format!("{prefix}{key}."), inner, found),
+            _ => found.push(format!("{prefix}{key}")),
+        }
+    }
+}
+
+#[test]
+fn the_libraries_agree_with_the_defaults() {
+    let kernel = collector_sources::KernelConfig::default();
+    let capture = Capture::default();
+    assert_eq!(u64::from(kernel.argv_max), capture.argv_max.0);
+    assert_eq!(kernel.drain_interval, capture.drain_interval.0);
+    assert_eq!(kernel.max_processes, capture.max_processes);
+    assert_eq!(u64::from(kernel.rings.process), capture.rings.process.0);
+    assert_eq!(u64::from(kernel.rings.network), capture.rings.network.0);
+    assert_eq!(u64::from(kernel.rings.file), capture.rings.file.0);
+    let store = collector_store::StoreConfig::new("x");
+    assert_eq!(store.max_age, Some(Store::default().max_age.0));
+    assert_eq!(store.max_bytes, Some(Store::default().max_bytes.0));
+    assert_eq!((store.batch_events, store.batch_delay), (2_000, Store::default().batch_delay.0));
+}
+
+#[test]
+fn later_layers_win_key_by_key() {
+    let fixture = Fixture::new()
+        .file(
+            "collector.toml",
+            "[store]\nmax_age = \"1d\"\nmax_bytes = \"1GiB\"\n[output]\nformat = \"json\"\n",
+        )
+        .file("conf.d/20-b.toml", "[store]\nmax_age = \"3d\"\n")
+        .file("conf.d/10-a.toml", "[store]\nmax_age = \"2d\"\nbatch_events = 10\n")
+        .file("conf.d/ignored.conf", "nonsense")
+        .variable("COLLECTOR_STORE_BATCH_EVENTS", "20");
+    let config = fixture.load();
+    assert_eq!(config.store.max_age, seconds(3 * 86_400));
+    assert_eq!(config.store.max_bytes, Bytes(1 << 30));
+    assert_eq!(config.store.batch_events, 20);
+    assert_eq!(config.output.format, Format::Json);
+    assert_eq!(config.capture, Capture::default());
+    let sources = load(&fixture.origin).unwrap().sources;
+    assert_eq!(sources.len(), 4);
+    assert!(sources[1].ends_with("10-a.toml") && sources[2].ends_with("20-b.toml"), "{sources:?}");
+}
+
+#[test]
+fn named_file_replaces_the_default_ones_and_must_exist() {
+    let mut fixture = Fixture::new()
+        .file("collector.toml", "[log]\nlevel = \"debug\"\n")
+        .file("conf.d/x.toml", "[log]\nlevel = \"trace\"\n")
+        .file("mine.toml", "[output]\nformat = \"none\"\n");
+    fixture.origin.named = Some(fixture.directory.path().join("mine.toml"));
+    let config = fixture.load();
+    assert_eq!((config.log.level.as_str(), config.output.format), ("warn", Format::None));
+    fixture.origin.named = Some(Path::new("/no/such.toml").to_owned());
+    assert!(fixture.error().starts_with("cannot read /no/such.toml: No such file"), "{}", fixture.error());
+    fixture.origin.named = None;
+    let fixture = fixture.variable("COLLECTOR_CONFIG", "/no/other.toml");
+    assert!(fixture.error().starts_with("cannot read /no/other.toml"));
+}
+
+#[test]
+fn environment_variables_of_every_type_are_read() {
+    let config = Fixture::new()
+        .variable("COLLECTOR_CAPTURE_SOURCES", "process, file")
+        .variable("COLLECTOR_CAPTURE_FILTER_PIDS", "1,2")
+        .variable("COLLECTOR_CAPTURE_FILTER_UID", "1000")
+        .variable("COLLECTOR_CAPTURE_RINGS_FILE", "1MiB")
+        .variable("COLLECTOR_CAPTURE_EXCLUDE_OWN", "false")
+        .variable("COLLECTOR_STORE_PATH", "/tmp/1.db")
+        .variable("COLLECTOR_OUTPUT_PATH", "123")
+        .variable("COLLECTOR_OUTPUT_QUEUE_OVERFLOW", "drop_oldest")
+        .variable("COLLECTOR_SERVICE_HOST", "10.0.0.1")
+        .variable("COLLECTOR_PORT_443_TCP", "tcp://10.0.0.1:443")
+        .load();
+    assert_eq!(config.capture.sources, [Source::Process, Source::File]);
+    assert_eq!(config.capture.filter, Filter { pids: vec![1, 2], cgroup: None, uid: Some(1_000) });
+    assert_eq!(config.capture.rings.file, Bytes(1 << 20));
+    assert!(!config.capture.exclude_own);
+    assert_eq!(config.store.path.as_deref(), Some(Path::new("/tmp/1.db")));
+    assert_eq!(config.output.path.as_deref(), Some(Path::new("123")));
+    assert_eq!(config.output.queue.overflow, Overflow::DropOldest);
+}
+
+#[test]
+fn mistakes_in_files_are_explained_with_place_and_suggestion() {
+    let error = |text| Fixture::new().file("collector.toml", text).error();
+    assert_eq!(
+        error("[output]\n\nfromat = \"json\"\n"),
+        "DIR/collector.toml:3: unknown key `fromat`, did you mean `format`?"
+    );
+    assert_eq!(
+        error("[output]\nmax_age = \"1d\"\n"),
+        "DIR/collector.toml:2: unknown key `max_age` here, did you mean `store.max_age`?"
+    );
+    assert_eq!(
+        error("[output]\nformat = \"jsno\"\n"),
+        "DIR/collector.toml:2: unknown value `jsno`, did you mean `json`? It is one of `pretty`, `json`, `none`"
+    );
+    assert_eq!(
+        error("[banana]\nx = 1\n"),
+        "DIR/collector.toml:1: unknown key `banana`: here may be `capture`, `output`, `store`, `agent`, `log`"
+    );
+    assert_eq!(
+        error("\n[store]\nmax_age = \"soon\"\n"),
+        "DIR/collector.toml:3: \"soon\" is not a duration: write it like 250ms, 10s, 5m, 1h30m or 7d"
+    );
+    assert!(error("[store\n").starts_with("DIR/collector.toml:1: "));
+    assert_eq!(
+        error("[capture.rings]\nfile = 100\n"),
+        "capture.rings.file is 100: it must be between 4KiB and 1GiB"
+    );
+    assert_eq!(
+        error("[capture]\nsources = []\n"),
+        "capture.sources is empty: name at least one of process, network and file"
+    );
+}
+
+#[test]
+fn mistakes_in_the_environment_are_explained() {
+    let error = |name, value| Fixture::new().variable(name, value).error();
+    assert_eq!(
+        error("COLLECTOR_STORE_MAXAGE", "1d"),
+        "environment variable COLLECTOR_STORE_MAXAGE: there is no such setting, did you mean COLLECTOR_STORE_MAX_AGE?"
+    );
+    assert_eq!(
+        error("COLLECTOR_OUTPUT_FORMAT", "xml"),
+        "environment variable COLLECTOR_OUTPUT_FORMAT: unknown value `xml`: it is one of `pretty`, `json`, `none`"
+    );
+    let sources = error("COLLECTOR_CAPTURE_FILTER_PIDS", "init");
+    assert!(
+        sources.starts_with("environment variable COLLECTOR_CAPTURE_FILTER_PIDS: invalid type"),
+        "{sources}"
+    );
+}
