@@ -18,6 +18,7 @@ pub mod offsets;
 pub mod pipeline;
 pub mod plan;
 mod reader;
+mod session;
 mod source;
 pub mod stats;
 pub mod syscalls;

@@ -203,12 +203,23 @@ impl Loaded {
         self.ring_bytes.get(domain as usize).copied().unwrap_or(0)
     }
 
-    /// Cost of every program that ran or could have.
+    /// Numbers of the programs at tracepoints; the ones they call run under them.
+    #[must_use]
+    pub fn attached_stats(&self) -> Vec<ProgramStats> {
+        self.stats_of(|name| self.attached.contains(&name))
+    }
+
+    /// Numbers of every program that ran or could have.
     #[must_use]
     pub fn program_stats(&self) -> Vec<ProgramStats> {
+        self.stats_of(|_| true)
+    }
+
+    fn stats_of(&self, wanted: impl Fn(&str) -> bool) -> Vec<ProgramStats> {
         let mut stats: Vec<ProgramStats> = self
             .ebpf
             .programs()
+            .filter(|(name, _)| wanted(name))
             .filter_map(|(name, program)| {
                 Some(ProgramStats { name: name.to_owned(), ..program_stats(program)? })
             })

@@ -14,7 +14,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
-use crate::kernel::{SOURCE_NAMES, Session, lock};
+use crate::kernel::SOURCE_NAMES;
+use crate::session::{Session, lock};
 
 /// Records decoded before their events are handed over.
 const BATCH: usize = 512;
