@@ -95,11 +95,22 @@ pub unsafe fn fill(task: *const u8, out: *mut TaskWire) {
         (*out).cgroup_id = load(cgroup_node(task), offset!(kn_id));
         (*out).mnt_ns = load(follow(namespaces, offset!(nsproxy_mnt_ns)), offset!(mnt_namespace_inum));
         (*out).net_ns = load(follow(namespaces, offset!(nsproxy_net_ns)), offset!(net_inum));
+        name(task, out);
+        (*out).start_stack = load(follow(task, offset!(task_mm)), offset!(mm_start_stack));
+    }
+}
+
+/// Puts the name of `task` into `out`.
+///
+/// # Safety
+/// See [`fill`].
+#[inline(always)]
+pub unsafe fn name(task: *const u8, out: *mut TaskWire) {
+    // SAFETY: by the caller's promise; two words, which the record keeps aligned.
+    unsafe {
         let comm = (&raw mut (*out).comm).cast::<u64>();
-        // Two words; the record keeps them aligned.
         comm.write(load(task, offset!(task_comm)));
         comm.add(1).write(load(task, offset!(task_comm) + 8));
-        (*out).start_stack = load(follow(task, offset!(task_mm)), offset!(mm_start_stack));
     }
 }
 

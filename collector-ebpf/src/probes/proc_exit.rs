@@ -37,6 +37,10 @@ pub fn proc_exit(ctx: BtfTracePointContext) -> i32 {
         emit::fixed(Kind::ProcessExit, Capture::Kernel, |record: *mut ExitWire, header| {
             (*record).header = header;
             task::fill(task, &raw mut (*record).task);
+            // Which thread was the last is chance: the end is the process's, under the process's name.
+            let leader = follow(task, offset!(task_group_leader));
+            (*record).task.tid = (*record).task.pid;
+            task::name(leader, &raw mut (*record).task);
             (*record).status = status;
             (*record).login_uid = task::login_uid(task);
             (*record).session_id = task::session_id(task);
