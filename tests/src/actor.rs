@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::DEADLINE;
-use crate::steps::WAITING;
+use crate::steps::{PANIC, WAITING};
 
 /// A process that does what it is told, step by step; see [`steps`](crate::steps) for what it can do.
 ///
@@ -105,6 +105,7 @@ impl Actor {
         while let Ok(line) = self.lines.recv_timeout(Duration::from_millis(50)) {
             self.hear(&line);
         }
+        assert_ne!(status.code(), Some(PANIC), "the actor failed; what it says is on stderr");
         Finished { pid: self.child.id(), status, said: std::mem::take(&mut self.said) }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! `open NAME FLAGS PATH` takes flags separated by commas: `r`, `w`, `rw`, `creat`, `trunc`, `append`, `excl`, `path`,
 //! `dir`. The other steps are named after their system call and take its arguments in its order, with names for
-//! descriptors and as few flags as words as tests need. Modes are octal.
+//! descriptors and as few flags as words as tests need. Modes are octal. `copy FROM TO MODE` makes programs: had the test
+//! itself written them, one of its threads could hold the file open through a fork, and no one could run it.
 
 use std::ffi::CString;
 use std::io;
@@ -71,6 +72,7 @@ pub(super) fn step(stage: &mut Stage, words: &[&str]) -> Option<io::Result<()>> 
                 let (from, out, count) = (stage.fd(from), stage.fd(out), number(bytes));
                 exactly(count, libc::copy_file_range(from, null_mut(), out, null_mut(), count, 0))
             }
+            ["copy", from, to, mode] => return Some(copy(from, to, octal(mode))),
             ["splice", out, bytes] => return Some(splice(stage.fd(out), number(bytes))),
             ["mmap", name, bytes] => return Some(mmap(stage.fd(name), number(bytes))),
             ["ftruncate", name, size] => libc::ftruncate(stage.fd(name), number(size)).into(),
@@ -173,6 +175,12 @@ fn openat2(stage: &mut Stage, name: &str, flags: c_int, path: &str) -> io::Resul
     let fd =
         unsafe { libc::syscall(libc::SYS_openat2, AT_FDCWD, path.as_ptr(), how.as_ptr(), size_of_val(&how)) };
     open(stage, name, fd as c_int)
+}
+
+fn copy(from: &str, to: &str, mode: libc::mode_t) -> io::Result<()> {
+    std::fs::copy(from, to)?;
+    // SAFETY: a string that lives to the end of the call.
+    check(unsafe { libc::chmod(c_string(to).as_ptr(), mode) }).map(drop)
 }
 
 /// A count that must be all that was asked for.

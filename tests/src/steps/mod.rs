@@ -34,6 +34,9 @@ use crate::workload;
 /// What an actor says when it waits to be let go on.
 pub const WAITING: &str = "waiting";
 
+/// How Rust programs end when they panic.
+pub(crate) const PANIC: i32 = 101;
+
 /// The program `actor`.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -44,8 +47,10 @@ pub fn main() -> ExitCode {
         .map(|step| step.into_string().expect("steps are text"))
         .collect();
     let mut stage = Stage { open: HashMap::new(), rest: arguments.collect() };
+    process::adopt();
     wait();
     stage.run(&steps);
+    process::reap();
     ExitCode::SUCCESS
 }
 

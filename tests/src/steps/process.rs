@@ -8,6 +8,7 @@
 //! | `vfork PROGRAM ARGUMENT...` | starts it from a child that shares our memory, says `child`, waits for it |
 //! | `memfd NAME PROGRAM ARGUMENT...` | becomes a copy of the program that lives in memory, called `NAME` |
 //! | `nameless PROGRAM ARGUMENT...` | deletes the program, and becomes it |
+//! | `orphan` | goes on in a child, whose parent has ended; the actor adopts it |
 //! | `exit CODE`, `kill SIGNAL` | ends |
 //! | `rush N` | N further threads and this one end at the same moment |
 //! | `comm NAME` | sets the thread's name |
@@ -21,8 +22,10 @@ use std::ptr::null;
 use std::sync::Barrier;
 
 use libc::{c_char, c_int, c_void, pid_t};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
-use super::{Stage, c_string, check, number, say};
+use super::{PANIC, Stage, c_string, check, number, say};
 
 pub(super) fn step(stage: &Stage, words: &[&str]) -> Option<io::Result<()>> {
     Some(match *words {
@@ -34,6 +37,7 @@ pub(super) fn step(stage: &Stage, words: &[&str]) -> Option<io::Result<()>> {
         ["vfork", program, ref arguments @ ..] => vfork(&Vector::new(program, arguments)),
         ["memfd", name, program, ref arguments @ ..] => memfd(name, &Vector::new(program, arguments)),
         ["nameless", program, ref arguments @ ..] => nameless(&Vector::new(program, arguments)),
+        ["orphan"] => orphan(),
         ["exit", code] => exit(number(code)),
         // SAFETY: no preconditions, as for the others below that take numbers.
         ["kill", signal] => check(unsafe { libc::kill(libc::getpid(), number(signal)) }).map(drop),
@@ -45,7 +49,7 @@ pub(super) fn step(stage: &Stage, words: &[&str]) -> Option<io::Result<()>> {
         }
         ["user", id] => user(number(id)),
         ["unshare", namespace] => unshare(namespace),
-        ["bind", from, to] => mount(from, to, libc::MS_BIND),
+        ["bind", from, to] => mount(from, to, libc::MS_BIND | libc::MS_REC),
         // SAFETY: a string that lives on.
         ["chroot", dir] => check(unsafe { libc::chroot(c_string(dir).as_ptr()) }).map(drop),
         ["chdir", dir] => std::env::set_current_dir(dir),
@@ -100,6 +104,28 @@ pub(super) fn fork(body: impl FnOnce()) {
     }
 }
 
+fn orphan() -> io::Result<()> {
+    let parent = pidfd_open(getpid(), PidfdFlags::empty())?;
+    // SAFETY: as for `fork`.
+    if check(unsafe { libc::fork() })? != 0 {
+        return exit(0);
+    }
+    poll(&mut [PollFd::new(&parent, PollFlags::IN)], None)?;
+    Ok(())
+}
+
+/// Makes this process the one that inherits its descendants' orphans.
+pub(super) fn adopt() {
+    // SAFETY: a number.
+    check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) }).expect("this needs no rights");
+}
+
+/// Waits until there are no children left.
+pub(super) fn reap() {
+    // SAFETY: no status is asked for.
+    while unsafe { libc::waitpid(-1, std::ptr::null_mut(), 0) } > 0 {}
+}
+
 fn exit(code: c_int) -> io::Result<()> {
     // SAFETY: no preconditions; nothing is to be cleaned up.
     unsafe { libc::_exit(code) }
@@ -109,7 +135,7 @@ fn wait_for(child: pid_t) -> io::Result<()> {
     let mut status = 0;
     // SAFETY: a writable number.
     check(unsafe { libc::waitpid(child, &raw mut status, 0) })?;
-    say("status", status);
+    assert_ne!(status, PANIC << 8, "a child failed");
     Ok(())
 }
 
