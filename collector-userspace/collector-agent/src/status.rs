@@ -132,14 +132,8 @@ impl Status {
             high_water_mark: subscriber.high_water_mark as u64,
             blocked_ns: subscriber.blocked_ns,
         });
-        // At the end subscribers leave the bus: what they had counted then stays.
-        let mut kept: Vec<SubscriberStatus> = subscribers.collect();
-        for old in std::mem::take(&mut self.bus.subscribers) {
-            if !kept.iter().any(|new| new.name == old.name) {
-                kept.push(old);
-            }
-        }
-        self.bus = BusStatus { published: stats.event_bus.events_published, subscribers: kept };
+        self.bus =
+            BusStatus { published: stats.event_bus.events_published, subscribers: subscribers.collect() };
     }
 
     /// Events the kernel side lost, and events lost on the way to output and store.

@@ -30,7 +30,7 @@ const GATHER: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct StoreWriter {
     stats: Arc<Mutex<StoreStats>>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<Subscription>>,
     finished: mpsc::Receiver<()>,
 }
 
@@ -140,27 +140,29 @@ impl Writer {
         }
     }
 
-    fn spawn(mut self, events: Subscription) -> Result<StoreWriter, StoreError> {
+    fn spawn(mut self, mut events: Subscription) -> Result<StoreWriter, StoreError> {
         let path = self.config.path.clone();
         let stats = Arc::clone(&self.stats);
         let (sender, finished) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || {
-                self.run(events);
+                self.run(&mut events);
                 // Nobody may be waiting.
                 let _ = sender.send(());
+                // Kept until the end is noticed, and its statistics with it.
+                events
             })
             .map_err(|source| StoreError::Io { path, source })?;
         Ok(StoreWriter { stats, thread: Some(thread), finished })
     }
 
-    fn run(&mut self, mut events: Subscription) {
+    fn run(&mut self, events: &mut Subscription) {
         let mut batch = Vec::with_capacity(self.config.batch_events);
         let mut open = true;
         while open {
             batch.clear();
-            open = self.receive(&mut events, &mut batch);
+            open = self.receive(events, &mut batch);
             if !batch.is_empty() || (!open && !self.untold.is_empty()) {
                 self.store(&batch, !open);
             }

@@ -31,8 +31,7 @@ pub(super) fn run(context: &Context, args: ReplayArgs) -> Result<(), Failure> {
         session.add_store(StoreConfig::new(db).keep_everything(), &QUEUE, &host)?;
     }
     session.register(vec![Box::new(replay)])?;
-    let Ended { result, output, store, store_finished: _ } =
-        session.run(End::Everything, Duration::from_secs(60), || {})?;
+    let Ended { result, output, store, .. } = session.run(End::Everything, Duration::from_secs(60), || {})?;
     if output.as_ref().is_some_and(|output| output.closed) {
         return Ok(());
     }

@@ -147,6 +147,7 @@ impl Report {
     fn finish(&mut self, ended: &Ended) {
         self.update();
         self.status.ended = true;
+        self.status.set_runtime(&ended.runtime);
         self.status.outputs = ended.output.iter().cloned().collect();
         if let Err(error) = status::write(&self.runtime_dir, &self.status) {
             tracing::warn!(%error, "cannot write the status for `collector stats`");
@@ -156,7 +157,7 @@ impl Report {
 
 /// Says what happened, and with which exit code that ends.
 fn conclude(status: &Status, ended: Ended) -> Result<(), Failure> {
-    let Ended { result, output, store, store_finished } = ended;
+    let Ended { result, runtime: _, output, store, store_finished } = ended;
     // Whoever read the output has gone, and was the one to tell.
     if output.as_ref().is_some_and(|output| output.closed) && result.is_ok() {
         return Ok(());

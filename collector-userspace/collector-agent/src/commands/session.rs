@@ -45,6 +45,8 @@ pub(super) struct Watch {
 pub(super) struct Ended {
     /// What the sources had to say.
     pub(super) result: anyhow::Result<()>,
+    /// The counters, subscribers that have ended included.
+    pub(super) runtime: RuntimeStats,
     pub(super) output: Option<OutputStats>,
     pub(super) store: Option<StoreStats>,
     /// Whether everything reached the store before the end.
@@ -167,8 +169,9 @@ impl Session {
         let Self { runtime, collector, output, store } = self;
         let interrupted = Arc::new(AtomicBool::new(false));
         let local = tokio::task::LocalSet::new();
+        let handle = collector.handle();
+        let stopping = handle.clone();
         let result = local.block_on(&runtime, async {
-            let handle = collector.handle();
             local.spawn_local(note_signals(Arc::clone(&interrupted))?);
             local.spawn_local(async move {
                 let mut interval = tokio::time::interval(interval);
@@ -180,7 +183,7 @@ impl Session {
             if let End::Live(Some(duration)) = end {
                 local.spawn_local(async move {
                     tokio::time::sleep(duration).await;
-                    handle.shutdown();
+                    stopping.shutdown();
                 });
             }
             let result = collector.run().await;
@@ -200,6 +203,7 @@ impl Session {
         let store_finished = store.as_ref().is_none_or(StoreWriter::is_finished);
         Ok(Ended {
             result,
+            runtime: handle.statistics(),
             output: output.map(OutputThread::finish),
             store: store.map(|store| store.finish(Duration::ZERO)),
             store_finished,

@@ -38,7 +38,9 @@ pub(crate) struct Pretty {
 
 impl Pretty {
     pub(crate) fn new(zone: TimeZone, color: bool, width: Option<usize>) -> Self {
-        Self { zone, color, width, users: HashMap::new(), line: Line::default() }
+        // The one name that is the same everywhere.
+        let users = HashMap::from([(0, Arc::from("root"))]);
+        Self { zone, color, width, users, line: Line::default() }
     }
 
     /// Appends the event as one line.
@@ -148,10 +150,11 @@ impl Pretty {
 
     fn parent(&mut self, event: &ProcessEvent) {
         let line = &mut self.line;
-        if let Some(parent) = event.ancestors.first() {
-            line.style(Style::Dim).push(" ← ").foreign(parent.name.as_bytes());
-        } else if let Some(ppid) = event.ppid {
-            line.style(Style::Dim).push(&format!(" ← {ppid}"));
+        let name = event.ancestors.first().map(|parent| &parent.name).filter(|name| !name.is_empty());
+        match (name, event.ppid) {
+            (Some(name), _) => _ = line.style(Style::Dim).push(" ← ").foreign(name.as_bytes()),
+            (None, Some(ppid)) if ppid != 0 => _ = line.style(Style::Dim).push(&format!(" ← {ppid}")),
+            _ => {}
         }
     }
 

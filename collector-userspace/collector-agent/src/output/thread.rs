@@ -30,14 +30,15 @@ pub(crate) enum Formatter {
 #[derive(Debug)]
 pub(crate) struct OutputThread {
     tally: Tally,
-    thread: JoinHandle<()>,
+    /// Gives its subscription back at the end of the events, so that the bus has its statistics until then.
+    thread: JoinHandle<Option<Subscription>>,
 }
 
 impl OutputThread {
     /// Starts the thread. It ends with its subscription, or when whoever reads the output has gone; then it calls
     /// `on_closed`.
     pub(crate) fn start(
-        events: Subscription,
+        mut events: Subscription,
         formatter: Formatter,
         target: Target,
         tally: Tally,
@@ -45,8 +46,14 @@ impl OutputThread {
     ) -> std::io::Result<Self> {
         let mut output = Output { formatter, target, tally: tally.clone(), buffer: Vec::new(), torn: false };
         let thread = std::thread::Builder::new().name("output".to_owned()).spawn(move || {
-            if output.run(events) == End::ReaderGone {
-                on_closed();
+            match output.run(&mut events) {
+                End::NoMoreEvents => Some(events),
+                End::ReaderGone => {
+                    // At once, so that nobody waits for place in its queue.
+                    drop(events);
+                    on_closed();
+                    None
+                }
             }
         })?;
         Ok(Self { tally, thread })
@@ -93,7 +100,7 @@ struct Output {
 }
 
 impl Output {
-    fn run(&mut self, mut events: Subscription) -> End {
+    fn run(&mut self, events: &mut Subscription) -> End {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             batch.clear();

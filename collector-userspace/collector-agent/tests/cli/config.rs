@@ -1,0 +1,44 @@
+//! `collector config`, and where configuration comes from.
+
+use crate::{Fixture, text};
+
+#[test]
+fn printed_defaults_are_a_valid_configuration() {
+    let fixture = Fixture::new();
+    let defaults = fixture.run(&["config", "print-defaults"]).succeeds().out;
+    let file = fixture.file("defaults.toml", &defaults);
+    let checked = fixture.run(&["config", "check", text(&file)]).succeeds();
+    assert_eq!(checked.out, format!("configuration is valid: {}\n", text(&file)));
+}
+
+#[test]
+fn mistake_is_found_with_its_line_and_a_suggestion() {
+    let fixture = Fixture::new();
+    let file = fixture.file("bad.toml", "[store]\nmax_aeg = \"1d\"\n");
+    let words = "bad.toml:2: unknown key `max_aeg`, did you mean `max_age`?";
+    fixture.run(&["config", "check", text(&file)]).fails(1, words);
+    fixture.run(&["--config", text(&file), "run"]).fails(2, words);
+    fixture.run(&["config", "check", "/no/such.toml"]).fails(1, "cannot read /no/such.toml");
+}
+
+#[test]
+fn layers_are_shown_as_they_are_in_force() {
+    let fixture = Fixture::new();
+    let file = fixture.file("mine.toml", "[output]\nformat = \"json\"\n[store]\nmax_age = \"2d\"\n");
+    let mut command = fixture.command(&["config", "show", "--config", text(&file)]);
+    let ran = crate::Ran::of(command.env("COLLECTOR_STORE_MAX_AGE", "36h").output().unwrap()).succeeds();
+    assert!(ran.out.contains("format = \"json\"") && ran.out.contains("max_age = \"1d12h\""), "{}", ran.out);
+    assert!(
+        ran.out.starts_with(&format!("# from {}\n# from COLLECTOR_STORE_MAX_AGE\n", text(&file))),
+        "{}",
+        ran.out
+    );
+}
+
+#[test]
+fn misspelt_variable_is_an_error() {
+    let fixture = Fixture::new();
+    let mut command = fixture.command(&["config", "check"]);
+    let ran = crate::Ran::of(command.env("COLLECTOR_STORE_MAXAGE", "1d").output().unwrap());
+    ran.fails(1, "did you mean COLLECTOR_STORE_MAX_AGE?");
+}
