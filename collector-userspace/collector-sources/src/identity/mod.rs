@@ -6,6 +6,7 @@
 pub mod container;
 mod digest;
 mod image;
+mod procfs;
 pub mod snapshot;
 mod table;
 #[cfg(test)]
