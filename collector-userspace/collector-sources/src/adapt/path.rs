@@ -15,7 +15,7 @@ pub(super) fn join(base: Option<&[u8]>, name: Option<&[u8]>, clean: bool) -> Opt
     };
     let mut path = Vec::with_capacity(base.len() + 1 + name.len());
     path.extend_from_slice(base);
-    if !clean {
+    if !clean || is_clean(name) {
         if !base.is_empty() && !base.ends_with(b"/") && !name.starts_with(b"/") {
             path.push(b'/');
         }
@@ -51,6 +51,18 @@ pub(super) fn join(base: Option<&[u8]>, name: Option<&[u8]>, clean: bool) -> Opt
         path.push(if is_relative { b'.' } else { b'/' });
     }
     Some(Text::from(path))
+}
+
+/// Whether cleaning would change nothing; true of most names, and cheaper than cleaning. A name that begins a part
+/// with a dot may be clean and is not taken for it.
+fn is_clean(name: &[u8]) -> bool {
+    let mut before = b'/';
+    let suspect = name.iter().any(|&byte| {
+        let starts_part = std::mem::replace(&mut before, byte) == b'/';
+        starts_part && matches!(byte, b'.' | b'/')
+    });
+    // A leading slash is taken for a double one: what begins with it counts from the root and may be cleaned.
+    !suspect && before != b'/'
 }
 
 #[cfg(test)]
