@@ -1,34 +1,48 @@
 //! Bytes that are usually text: paths, arguments, names as the kernel holds them.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// Bytes from the kernel, immutable and cheap to share.
 ///
 /// The kernel promises no encoding. `Text` keeps the bytes as they are, compares and hashes them as bytes, and offers two
-/// views: [`as_str`](Self::as_str) when they are UTF-8, and [`escaped`](Self::escaped), which is lossless for any bytes.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Text(Arc<[u8]>);
+/// views: [`as_str`](Self::as_str) when they are UTF-8, which is found out once, and [`escaped`](Self::escaped), which is lossless for any bytes.
+#[derive(Clone)]
+pub struct Text(Bytes);
+
+#[derive(Clone)]
+enum Bytes {
+    Utf8(Arc<str>),
+    Other(Arc<[u8]>),
+}
 
 impl Text {
     /// The bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Bytes::Utf8(text) => text.as_bytes(),
+            Bytes::Other(bytes) => bytes,
+        }
     }
 
-    /// The text, if the bytes are UTF-8.
+    /// The text, if the bytes are UTF-8. Costs nothing.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
-        std::str::from_utf8(&self.0).ok()
+        match &self.0 {
+            Bytes::Utf8(text) => Some(text),
+            Bytes::Other(_) => None,
+        }
     }
 
     /// The text with every byte that is not part of valid UTF-8 replaced by the replacement character. Lossy: for
     /// display and for matching, not for storing.
     #[must_use]
     pub fn to_string_lossy(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.0)
+        String::from_utf8_lossy(self.as_bytes())
     }
 
     /// The lossless escaped form and whether anything was escaped: valid UTF-8 comes back unchanged; otherwise each
@@ -77,13 +91,13 @@ impl Text {
     /// The length in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.as_bytes().len()
     }
 
     /// Whether there are no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.as_bytes().is_empty()
     }
 }
 
@@ -112,7 +126,7 @@ impl fmt::Display for EscapedText<'_> {
 
 impl Default for Text {
     fn default() -> Self {
-        Self(Arc::from(&[][..]))
+        Self::from("")
     }
 }
 
@@ -130,25 +144,56 @@ impl fmt::Display for Text {
 
 impl From<&[u8]> for Text {
     fn from(bytes: &[u8]) -> Self {
-        Self(Arc::from(bytes))
+        Self(match std::str::from_utf8(bytes) {
+            Ok(text) => Bytes::Utf8(Arc::from(text)),
+            Err(_) => Bytes::Other(Arc::from(bytes)),
+        })
     }
 }
 
 impl From<Vec<u8>> for Text {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(Arc::from(bytes))
+        // Either way the bytes are copied once, into the shared allocation.
+        Self::from(&bytes[..])
     }
 }
 
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
-        Self(Arc::from(text.as_bytes()))
+        Self(Bytes::Utf8(Arc::from(text)))
     }
 }
 
 impl From<String> for Text {
     fn from(text: String) -> Self {
-        Self(Arc::from(text.into_bytes()))
+        Self(Bytes::Utf8(Arc::from(text)))
+    }
+}
+
+// Equal bytes are in equal variants, so comparing bytes is enough.
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Text {}
+
+impl PartialOrd for Text {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Text {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
     }
 }
 

@@ -3,32 +3,35 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::ser::SerializeMap;
+use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use crate::event::Text;
 
 /// The members of an object being written.
 pub(super) struct Members<M> {
-    map: M,
+    object: M,
     /// Whether the texts of this object are written in their escaped form.
     escaped: bool,
 }
 
-impl<M: SerializeMap> Members<M> {
+impl<M: SerializeStruct> Members<M> {
     /// An object without kernel bytes in it.
-    pub(super) const fn new(map: M) -> Self {
-        Self { map, escaped: false }
+    pub(super) fn begin<S: Serializer<SerializeStruct = M, Error = M::Error>>(
+        serializer: S,
+    ) -> Result<Self, M::Error> {
+        // Nobody counts the members beforehand. JSON does not need the number, except that 0 would be taken at its word.
+        Ok(Self { object: serializer.serialize_struct("object", 1)?, escaped: false })
     }
 
     /// An object with kernel bytes in it: says so first if one of `texts` needs escaping.
-    pub(super) fn with_texts<'t>(
-        map: M,
+    pub(super) fn with_texts<'t, S: Serializer<SerializeStruct = M, Error = M::Error>>(
+        serializer: S,
         texts: impl IntoIterator<Item = &'t Text>,
     ) -> Result<Self, M::Error> {
-        let escaped = texts.into_iter().any(|text| text.as_str().is_none());
-        let mut members = Self { map, escaped };
-        if escaped {
+        let mut members = Self::begin(serializer)?;
+        members.escaped = texts.into_iter().any(|text| text.as_str().is_none());
+        if members.escaped {
             members.put("encoding", "escaped")?;
         }
         Ok(members)
@@ -40,7 +43,7 @@ impl<M: SerializeMap> Members<M> {
         key: &'static str,
         value: &T,
     ) -> Result<(), M::Error> {
-        self.map.serialize_entry(key, value)
+        self.object.serialize_field(key, value)
     }
 
     /// A member that may be absent.
@@ -88,7 +91,7 @@ impl<M: SerializeMap> Members<M> {
 
     /// The end of the object.
     pub(super) fn end(self) -> Result<M::Ok, M::Error> {
-        self.map.end()
+        self.object.end()
     }
 }
 
@@ -124,6 +127,11 @@ impl<T: fmt::Display> Serialize for Shown<T> {
         serializer.collect_str(&self.0)
     }
 }
+
+/// A value of a shape of its own, such as a map. For serde_json this is the value itself; [`super::compact`] hands it over
+/// to serde_json.
+#[derive(Serialize)]
+pub(super) struct Foreign<T>(pub(super) T);
 
 /// A length of time in whole nanoseconds; 584 years at most.
 pub(super) fn nanos(duration: Duration) -> u64 {

@@ -98,18 +98,21 @@
 //! * `loss` has `loss`: `domain` (`process`, `network`, `file`, `subscriber`), `kind` of the lost events, `reason`
 //!   (`ring_full`, `queue_full`…), `count`, `cpu`, `first_seq`, `last_seq`.
 
+mod compact;
+mod digits;
 mod file;
 mod members;
 mod network;
 mod other;
 mod process;
+mod short;
 #[cfg(test)]
 mod tests;
 mod time;
 
-use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
+use self::compact::Compact;
 use self::members::Members;
 use self::time::Rfc3339;
 use crate::event::{CollectionEvent, Sequence};
@@ -138,7 +141,7 @@ pub struct EventJson<'a> {
 impl Serialize for EventJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { event, host } = self;
-        let mut line = Members::new(serializer.serialize_map(None)?);
+        let mut line = Members::begin(serializer)?;
         line.put("schema", SCHEMA)?;
         line.put("time", &Rfc3339(event.timestamp()))?;
         line.put("kind", event.kind())?;
@@ -175,7 +178,7 @@ impl Serialize for EventJson<'_> {
 /// Only for a `platform_metadata` value that JSON cannot hold.
 pub fn write_line(out: &mut Vec<u8>, event: &CollectionEvent, host: &HostInfo) -> serde_json::Result<()> {
     let start = out.len();
-    let result = serde_json::to_writer(&mut *out, &EventJson { event, host });
+    let result = EventJson { event, host }.serialize(Compact(out));
     match result {
         Ok(()) => out.push(b'\n'),
         Err(_) => out.truncate(start),
@@ -189,10 +192,10 @@ struct Seq(Sequence);
 impl Serialize for Seq {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Sequence { domain, cpu, number } = self.0;
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("domain", domain)?;
-        map.serialize_entry("cpu", &cpu)?;
-        map.serialize_entry("n", &number)?;
-        map.end()
+        let mut object = Members::begin(serializer)?;
+        object.put("domain", domain)?;
+        object.put("cpu", &cpu)?;
+        object.put("n", &number)?;
+        object.end()
     }
 }

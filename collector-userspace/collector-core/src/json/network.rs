@@ -29,7 +29,7 @@ impl Serialize for Network<'_> {
             result,
             net_ns,
         } = self.0;
-        let mut object = Members::new(serializer.serialize_map(None)?);
+        let mut object = Members::begin(serializer)?;
         object.word("connection_id", connection_id)?;
         object.word("protocol", protocol)?;
         object.some("family", remote.or(*local).map(|end| if end.is_ipv4() { "ipv4" } else { "ipv6" }))?;
@@ -51,7 +51,7 @@ struct Endpoint(SocketAddr);
 
 impl Serialize for Endpoint {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = Members::new(serializer.serialize_map(None)?);
+        let mut object = Members::begin(serializer)?;
         object.put("address", &self.0.ip())?;
         object.put("port", &self.0.port())?;
         object.end()

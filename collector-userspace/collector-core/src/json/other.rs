@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
-use super::members::{Members, Shown};
+use super::members::{Foreign, Members, Shown};
 use crate::event::{AnalysisType, LossEvent, PerformanceEvent, TriggerPriority, TriggerRequest};
 
 pub(super) struct Performance<'a>(pub(super) &'a PerformanceEvent);
@@ -12,7 +12,7 @@ pub(super) struct Performance<'a>(pub(super) &'a PerformanceEvent);
 impl Serialize for Performance<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let PerformanceEvent { metric_name, value, unit, pid: _, component, timestamp: _, meta: _ } = self.0;
-        let mut object = Members::new(serializer.serialize_map(None)?);
+        let mut object = Members::begin(serializer)?;
         object.word("metric", metric_name)?;
         object.some("value", Some(value).filter(|value| value.is_finite()))?;
         object.word("unit", unit)?;
@@ -36,7 +36,7 @@ impl Serialize for Trigger<'_> {
             metadata,
             timestamp: _,
         } = self.0;
-        let mut object = Members::new(serializer.serialize_map(None)?);
+        let mut object = Members::begin(serializer)?;
         object.word("trigger_id", trigger_id)?;
         object.word("target_collector", target_collector)?;
         object.put("analysis_type", &Shown(AnalysisName(analysis_type)))?;
@@ -54,7 +54,7 @@ impl Serialize for Trigger<'_> {
         object.word("correlation_id", correlation_id)?;
         if !metadata.is_empty() {
             // Sorted, so that the same request is the same line.
-            object.put("metadata", &metadata.iter().collect::<BTreeMap<_, _>>())?;
+            object.put("metadata", &Foreign(metadata.iter().collect::<BTreeMap<_, _>>()))?;
         }
         object.end()
     }
@@ -81,7 +81,7 @@ impl Serialize for Loss<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let LossEvent { timestamp: _, meta: _, domain, kind, reason, count, cpu, first_seq, last_seq } =
             self.0;
-        let mut object = Members::new(serializer.serialize_map(None)?);
+        let mut object = Members::begin(serializer)?;
         object.word("domain", domain)?;
         object.some("kind", *kind)?;
         object.word("reason", reason)?;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use super::members::{Each, Members, Shown, nanos};
+use super::members::{Each, Foreign, Members, nanos};
+use super::short::ShortText;
 use super::time::Rfc3339;
-use crate::event::{ExecId, Namespaces, ProcessEvent, ProcessEventKind, ProcessExit, ProcessRef};
+use crate::event::{Namespaces, ProcessEvent, ProcessEventKind, ProcessExit, ProcessRef};
 
 /// A process with all that is known of it.
 pub(super) struct Full<'a>(pub(super) &'a ProcessEvent);
@@ -57,12 +58,12 @@ impl Serialize for Full<'_> {
             ancestors,
         } = self.0;
         let texts = [executable_path, cwd, interpreter, script].into_iter().flatten().chain(command_line);
-        let mut object = Members::with_texts(serializer.serialize_map(None)?, texts)?;
+        let mut object = Members::with_texts(serializer, texts)?;
         object.put("pid", pid)?;
         object.some("tid", *tid)?;
         object.some("ppid", *ppid)?;
-        object.some("exec_id", exec_id.map(ExecIdJson))?;
-        object.some("parent_exec_id", parent_exec_id.map(ExecIdJson))?;
+        object.some("exec_id", exec_id.map(ShortText::exec_id))?;
+        object.some("parent_exec_id", parent_exec_id.map(ShortText::exec_id))?;
         object.name("name", name)?;
         object.some_text("executable", executable_path.as_ref())?;
         let starts = matches!(kind, ProcessEventKind::Exec | ProcessEventKind::Snapshot);
@@ -88,7 +89,7 @@ impl Serialize for Full<'_> {
         object.some("container_id", container_id.as_deref())?;
         object.some("namespaces", namespaces.map(NamespacesJson))?;
         object.some("pid_in_namespace", *pid_in_namespace)?;
-        object.some("capabilities", capabilities.map(|set| Shown(Hex64(set))))?;
+        object.some("capabilities", capabilities.map(ShortText::capabilities))?;
         object.some("cpu_usage", cpu_usage.filter(|usage| usage.is_finite()))?;
         object.some("memory_usage", *memory_usage)?;
         object.some("executable_hash", executable_hash.as_deref())?;
@@ -99,7 +100,7 @@ impl Serialize for Full<'_> {
         if !ancestors.is_empty() {
             object.put("ancestors", &Each(ancestors, Short::ancestor))?;
         }
-        object.some("platform_metadata", platform_metadata.as_ref())?;
+        object.some("platform_metadata", platform_metadata.as_ref().map(Foreign))?;
         object.end()
     }
 }
@@ -123,18 +124,17 @@ impl<'a> Short<'a> {
 
 impl Serialize for Short<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let map = serializer.serialize_map(None)?;
         let Self::Known(process) = self else {
-            let mut object = Members::new(map);
+            let mut object = Members::begin(serializer)?;
             if let Self::PidOnly(pid) = self {
                 object.put("pid", pid)?;
             }
             return object.end();
         };
         let ProcessRef { pid, exec_id, name, executable, uid, container_id } = process;
-        let mut object = Members::with_texts(map, std::iter::once(name).chain(executable))?;
+        let mut object = Members::with_texts(serializer, std::iter::once(name).chain(executable))?;
         object.put("pid", pid)?;
-        object.some("exec_id", exec_id.map(ExecIdJson))?;
+        object.some("exec_id", exec_id.map(ShortText::exec_id))?;
         object.some_text("name", Some(name).filter(|name| !name.is_empty()))?;
         object.some_text("executable", executable.as_ref())?;
         object.some("uid", *uid)?;
@@ -148,7 +148,7 @@ struct Exit(ProcessExit);
 impl Serialize for Exit {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let ProcessExit { code, signal, core_dumped, duration } = self.0;
-        let mut object = Members::new(serializer.serialize_map(None)?);
+        let mut object = Members::begin(serializer)?;
         object.some("code", code)?;
         object.some("signal", signal)?;
         object.put("core_dumped", &core_dumped)?;
@@ -162,27 +162,11 @@ struct NamespacesJson(Namespaces);
 impl Serialize for NamespacesJson {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Namespaces { mnt, pid, net, user } = self.0;
-        let mut object = Members::new(serializer.serialize_map(None)?);
+        let mut object = Members::begin(serializer)?;
         object.put("mnt", &mnt)?;
         object.put("pid", &pid)?;
         object.put("net", &net)?;
         object.put("user", &user)?;
         object.end()
-    }
-}
-
-struct ExecIdJson(ExecId);
-
-impl Serialize for ExecIdJson {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
-
-struct Hex64(u64);
-
-impl std::fmt::Display for Hex64 {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:016x}", self.0)
     }
 }

@@ -14,6 +14,8 @@ fn line_of(event: &CollectionEvent) -> String {
     let mut out = b"before".to_vec();
     write_line(&mut out, event, &host()).unwrap();
     let line = String::from_utf8(out.split_off("before".len())).unwrap();
+    let by_serde_json = serde_json::to_string(&EventJson { event, host: &host() }).unwrap();
+    assert_eq!(line.trim_end(), by_serde_json);
     assert_eq!(line.matches('\n').count(), 1, "one line");
     line
 }

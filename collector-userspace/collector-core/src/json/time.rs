@@ -5,6 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 
+use super::digits::pair;
+
 /// A time written as `2026-03-04T05:06:07.000000008Z`: UTC, always nine fractional digits, so that lines sort as text.
 ///
 /// Years outside 0000 to 9999 cannot be written in RFC 3339 and are clamped to its first and last instant.
@@ -24,13 +26,23 @@ impl Rfc3339 {
         let (days, second_of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400) as u32);
         let (year, month, day) = civil_from_days(days);
         let mut out = *b"0000-00-00T00:00:00.000000000Z";
-        digits(&mut out[0..4], year);
-        digits(&mut out[5..7], month);
-        digits(&mut out[8..10], day);
-        digits(&mut out[11..13], second_of_day / 3600);
-        digits(&mut out[14..16], second_of_day / 60 % 60);
-        digits(&mut out[17..19], second_of_day % 60);
-        digits(&mut out[20..29], nanos);
+        let pairs = [
+            (0, year / 100),
+            (2, year),
+            (5, month),
+            (8, day),
+            (11, second_of_day / 3600),
+            (14, second_of_day / 60 % 60),
+            (17, second_of_day % 60),
+            (20, nanos / 10_000_000),
+            (22, nanos / 100_000),
+            (24, nanos / 1000),
+            (26, nanos / 10),
+        ];
+        for (place, value) in pairs {
+            [out[place], out[place + 1]] = pair(value);
+        }
+        out[28] = b'0' + (nanos % 10) as u8;
         out
     }
 
@@ -65,14 +77,6 @@ impl Serialize for Rfc3339 {
 impl fmt::Display for Rfc3339 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(std::str::from_utf8(&self.format()).unwrap_or_default())
-    }
-}
-
-/// Fills `out` with `value` in decimal, zero-padded.
-fn digits(out: &mut [u8], mut value: u32) {
-    for place in out.iter_mut().rev() {
-        *place = b'0' + (value % 10) as u8;
-        value /= 10;
     }
 }
 
