@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod file;
+mod network;
 mod process;
 
 use std::path::{Path, PathBuf};

@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use collector_common::Domain;
 use collector_core::{CollectionEvent, EventSource};
 use collector_sources::{CaptureHandle, Filter, KernelCapture, KernelConfig, RingSizes};
 use tokio::sync::mpsc;
@@ -28,6 +29,19 @@ pub fn watch_with(actor: Actor, change: impl FnOnce(&mut KernelConfig)) -> Trace
     change(&mut config);
     let capture = Capture::start(&config);
     let finished = actor.finish();
+    let trace = capture.finish().by(finished);
+    trace.assert_nothing_lost();
+    trace
+}
+
+/// [`watch`], until so many connections have been closed: the kernel may do that later than the call that asked for it.
+#[must_use]
+pub fn watch_closes(actor: Actor, closes: usize) -> Trace {
+    let mut config = quiet(&[actor.pid()]);
+    config.retain_domains(&[Domain::Network]);
+    let capture = Capture::start(&config);
+    let finished = actor.finish();
+    capture.wait_for_count("network.close", closes);
     let trace = capture.finish().by(finished);
     trace.assert_nothing_lost();
     trace

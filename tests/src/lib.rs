@@ -26,7 +26,7 @@ mod trace;
 pub mod workload;
 
 pub use actor::{Actor, Finished, actor_program};
-pub use capture::{Capture, quiet, watch, watch_with};
+pub use capture::{Capture, quiet, watch, watch_closes, watch_with};
 pub use cgroup::ChildCgroup;
 pub use trace::{Event, Trace};
 

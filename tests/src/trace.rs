@@ -132,14 +132,12 @@ impl Trace {
     }
 
     /// The one event of its kind.
-    #[must_use]
     #[track_caller]
     pub fn one(&self, kind: &str) -> &Event {
         self.only(kind, |_| true)
     }
 
     /// The one event of its kind for which `is_it` holds.
-    #[must_use]
     #[track_caller]
     pub fn only(&self, kind: &str, is_it: impl Fn(&Event) -> bool) -> &Event {
         let found: Vec<_> = self.all(kind).filter(|event| is_it(event)).collect();
@@ -150,7 +148,6 @@ impl Trace {
     }
 
     /// The one event of its kind about the process `pid`.
-    #[must_use]
     #[track_caller]
     pub fn of(&self, kind: &str, pid: impl TryInto<u32>) -> &Event {
         let pid = pid.try_into().ok();

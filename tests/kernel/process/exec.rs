@@ -152,7 +152,7 @@ fn a_deleted_program_keeps_its_name_and_is_marked() {
 #[test]
 fn an_exec_in_a_jail_shows_paths_as_the_host_sees_them() {
     let dir = Dir::new();
-    let steps = ["mkdir jail", "unshare mnt", "bind / jail", "chroot jail", "chdir /etc", "exec /bin/true"];
+    let steps = ["mkdir jail", "unshare mnt", "mount / jail", "chroot jail", "chdir /etc", "exec /bin/true"];
     let trace = watch(Actor::in_dir(dir.path(), steps));
     let program = real("/bin/true");
     trace.one("process.exec").shows(json!({

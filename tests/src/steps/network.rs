@@ -5,12 +5,14 @@
 //! | `listen NAME ADDRESS BACKLOG` | listens, and says `NAME` and its address |
 //! | `bind NAME ADDRESS` | binds a TCP socket and leaves it at that; says `NAME` and its address |
 //! | `connect NAME ADDRESS` | connects, and says `NAME` and its local address |
+//! | `connect-mapped NAME ADDRESS` | the same from an IPv6 socket to an IPv4 address |
 //! | `begin NAME ADDRESS` | connects without waiting for the result |
 //! | `result NAME` | waits for the result of `begin`, and says `result` |
 //! | `accept NAME LISTENER` | accepts |
 //! | `send NAME N`, `receive NAME N` | exactly so many bytes |
 //! | `udp NAME ADDRESS` | binds a UDP socket; says `NAME` and its address |
 //! | `sendto NAME ADDRESS N` | one datagram |
+//! | `aim NAME ADDRESS` | sets where the datagrams of `send` go |
 
 use std::io;
 use std::net::SocketAddr;
@@ -31,10 +33,18 @@ pub(super) fn step(stage: &mut Stage, words: &[&str]) -> Option<io::Result<()>> 
             server(stage, name, at, |socket| Ok(listen(socket, number(backlog))?))
         }
         ["bind", name, at] => server(stage, name, at, |_| Ok(())),
-        ["connect", name, to] => client(stage, name, to, SocketFlags::CLOEXEC).map(|()| {
-            say(name, local(borrow(stage, name)));
-        }),
-        ["begin", name, to] => client(stage, name, to, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK),
+        ["connect", name, to] => {
+            let to = address(stage, to);
+            client(stage, name, to, SocketFlags::CLOEXEC).map(|()| say(name, local(borrow(stage, name))))
+        }
+        ["connect-mapped", name, to] => {
+            let to = mapped(address(stage, to));
+            client(stage, name, to, SocketFlags::CLOEXEC).map(|()| say(name, local(borrow(stage, name))))
+        }
+        ["begin", name, to] => {
+            let to = address(stage, to);
+            client(stage, name, to, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
+        }
         ["result", name] => result(borrow(stage, name)),
         ["accept", name, listener] => accept(borrow(stage, listener)).map_err(Into::into).map(|socket| {
             stage.opened(name, socket.into_raw_fd());
@@ -47,6 +57,7 @@ pub(super) fn step(stage: &mut Stage, words: &[&str]) -> Option<io::Result<()>> 
             let sent = sendto(borrow(stage, name), &data, SendFlags::empty(), &address(stage, to));
             sent.map_err(Into::into).map(drop)
         }
+        ["aim", name, to] => connect(borrow(stage, name), &address(stage, to)).map_err(Into::into),
         _ => return None,
     })
 }
@@ -88,8 +99,14 @@ fn server(
     Ok(())
 }
 
-fn client(stage: &mut Stage, name: &str, to: &str, flags: SocketFlags) -> io::Result<()> {
-    let to = address(stage, to);
+fn mapped(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) => (v4.ip().to_ipv6_mapped(), v4.port()).into(),
+        SocketAddr::V6(_) => address,
+    }
+}
+
+fn client(stage: &mut Stage, name: &str, to: SocketAddr, flags: SocketFlags) -> io::Result<()> {
     let socket = socket(to, SocketType::STREAM, flags)?;
     match connect(&socket, &to) {
         Err(Errno::INPROGRESS) if flags.contains(SocketFlags::NONBLOCK) => {}

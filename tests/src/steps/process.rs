@@ -13,7 +13,7 @@
 //! | `rush N` | N further threads and this one end at the same moment |
 //! | `comm NAME` | sets the thread's name |
 //! | `user UID` | gives up root for this user and group |
-//! | `unshare NAMESPACE`, `bind FROM TO`, `chroot DIR`, `chdir DIR` | changes what it sees; mounts become private |
+//! | `unshare NAMESPACE`, `mount FROM TO`, `chroot DIR`, `chdir DIR` | changes what it sees; mounts become private |
 
 use std::ffi::CString;
 use std::io;
@@ -49,7 +49,7 @@ pub(super) fn step(stage: &Stage, words: &[&str]) -> Option<io::Result<()>> {
         }
         ["user", id] => user(number(id)),
         ["unshare", namespace] => unshare(namespace),
-        ["bind", from, to] => mount(from, to, libc::MS_BIND | libc::MS_REC),
+        ["mount", from, to] => mount(from, to, libc::MS_BIND | libc::MS_REC),
         // SAFETY: a string that lives on.
         ["chroot", dir] => check(unsafe { libc::chroot(c_string(dir).as_ptr()) }).map(drop),
         ["chdir", dir] => std::env::set_current_dir(dir),
