@@ -3,6 +3,8 @@
 use core::mem::offset_of;
 use core::ptr::{read_volatile, write_volatile};
 
+use aya_ebpf::maps::ProgramArray;
+use aya_ebpf::programs::BtfTracePointContext;
 use collector_common::{Capture, FileWire, Kind, RecordHeader, StrRef, file_flag};
 
 use crate::emit;
@@ -98,8 +100,7 @@ pub unsafe fn begin_listed(scratch: *mut FileScratch, task: *const u8, kind: Kin
         (*wire).name = StrRef { offset: 0, len: 0 };
         (*wire).old_base = StrRef { offset: 0, len: 0 };
         (*wire).old_name = StrRef { offset: 0, len: 0 };
-        (*scratch).slots[0].dentry = 0;
-        (*scratch).slots[1].dentry = 0;
+        path::prepare(scratch);
         write_volatile(&raw mut (*scratch).len, size_of::<FileWire>() as u32);
     }
 }
@@ -218,16 +219,21 @@ pub unsafe fn name_at(
     }
 }
 
-/// Second stage: resolves the marked paths and sends the record.
+/// Last stage: resolves the marked paths and sends the record. `stages` and `own` name the program this runs in, which
+/// is called again for deep paths.
 ///
 /// # Safety
-/// As for [`describe`].
+/// As for [`describe`]; the program must be of the tracepoint of `ctx`.
 #[inline(always)]
-pub unsafe fn finish(scratch: *mut FileScratch) {
+pub unsafe fn finish(ctx: &BtfTracePointContext, scratch: *mut FileScratch, stages: &ProgramArray, own: u32) {
     // SAFETY: by the caller's promise.
     unsafe {
-        let (base, whole) = path::append(scratch, 0);
-        let (old_base, old_whole) = path::append(scratch, 1);
+        if !path::resolve(scratch) {
+            stages.tail_call(ctx, own);
+            path::give_up(scratch);
+        }
+        let (base, whole) = path::found(scratch, 0);
+        let (old_base, old_whole) = path::found(scratch, 1);
         let wire = wire(scratch);
         (*wire).base = base;
         (*wire).old_base = old_base;

@@ -11,8 +11,18 @@ use collector_common::{PATH_MAX, StrRef};
 use crate::kernel::{offset, read_at};
 use crate::scratch::{NAME_MAX, Scratch};
 
-/// Components and mount crossings a walk follows. Deeper paths lose their beginning and say so.
-const STEPS: u32 = 128;
+/// Components and mount crossings followed in one run of a program. Paths that need more go on in another run, which
+/// keeps the verifier's work small; the kernel allows 33 runs in a row.
+const STEPS: u32 = 16;
+
+/// Not begun.
+const IDLE: u32 = 0;
+/// Going on.
+const WALKING: u32 = 1;
+/// At the root.
+const WHOLE: u32 = 2;
+/// Given up: the beginning is missing.
+const CUT: u32 = 3;
 
 /// What three words at `dentry.d_parent` hold on every kernel from 5.10 on; the loader checks the offsets.
 #[derive(Clone, Copy, Default)]
@@ -24,48 +34,126 @@ struct DentryHead {
     name: u64,
 }
 
-/// Resolves slot `index` and appends the path to the record. Returns where it lies and whether it is whole.
+/// Makes ready to resolve the slots, which may be filled in later.
 ///
 /// # Safety
-/// `scratch` must be a valid map value.
+/// `scratch` must be a valid map value; so for every function of this file.
 #[inline(always)]
-pub unsafe fn append<const SIZE: usize>(scratch: *mut Scratch<SIZE>, index: usize) -> (StrRef, bool) {
-    // SAFETY: the pointer is valid by the caller's promise; all accesses below stay inside it: constant field
-    // offsets, and indices masked to the sizes of their arrays. Volatile keeps loop state in memory.
+pub unsafe fn prepare<const SIZE: usize>(scratch: *mut Scratch<SIZE>) {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        (*scratch).slots[0].dentry = 0;
+        (*scratch).slots[1].dentry = 0;
+        let walk = &raw mut (*scratch).walk;
+        write_volatile(&raw mut (*walk).slot, 0);
+        write_volatile(&raw mut (*walk).state, IDLE);
+        write_volatile(&raw mut (*walk).truncated, 0);
+        (*walk).found = [StrRef { offset: 0, len: 0 }; 2];
+    }
+}
+
+/// Resolves the slots and appends their paths to the record. False when steps are left: run again.
+///
+/// # Safety
+/// See [`prepare`], which comes first.
+#[inline(always)]
+pub unsafe fn resolve<const SIZE: usize>(scratch: *mut Scratch<SIZE>) -> bool {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let walk = &raw mut (*scratch).walk;
+        for index in 0..2 {
+            if read_volatile(&raw const (*walk).slot) != index {
+                continue;
+            }
+            if !advance(scratch, index as usize) {
+                return false;
+            }
+            write_volatile(&raw mut (*walk).slot, index + 1);
+            write_volatile(&raw mut (*walk).state, IDLE);
+        }
+        true
+    }
+}
+
+/// Ends the walk where it is, when there can be no further run.
+///
+/// # Safety
+/// See [`prepare`].
+#[inline(always)]
+pub unsafe fn give_up<const SIZE: usize>(scratch: *mut Scratch<SIZE>) {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let walk = &raw mut (*scratch).walk;
+        let index = read_volatile(&raw const (*walk).slot) & 1;
+        write_volatile(&raw mut (*walk).truncated, 1 << index);
+        (*walk).found[index as usize] = append_walked(scratch);
+    }
+}
+
+/// A path that [`resolve`] found, and whether it is whole.
+///
+/// # Safety
+/// See [`prepare`].
+#[inline(always)]
+pub unsafe fn found<const SIZE: usize>(scratch: *const Scratch<SIZE>, index: usize) -> (StrRef, bool) {
+    // SAFETY: by the caller's promise.
+    unsafe { ((*scratch).walk.found[index], (*scratch).walk.truncated >> index & 1 == 0) }
+}
+
+/// Goes on with one slot; true when it is done.
+#[inline(always)]
+unsafe fn advance<const SIZE: usize>(scratch: *mut Scratch<SIZE>, index: usize) -> bool {
+    // SAFETY: by the caller's promise. All accesses stay inside the value: constant field offsets, and indices
+    // masked to the sizes of their arrays. Volatile keeps loop state in memory.
     unsafe {
         let slot = (*scratch).slots[index];
         if slot.dentry == 0 {
-            return (StrRef { offset: 0, len: 0 }, true);
+            return true;
         }
         let walk = &raw mut (*scratch).walk;
-        write_volatile(&raw mut (*walk).dentry, slot.dentry);
-        write_volatile(&raw mut (*walk).mnt, slot.mnt);
-        write_volatile(&raw mut (*walk).root, read_at(slot.mnt, offset!(vfsmount_root)));
-        write_volatile(&raw mut (*walk).pos, PATH_MAX as u32);
-        write_volatile(&raw mut (*walk).state, 0);
+        if read_volatile(&raw const (*walk).state) == IDLE {
+            write_volatile(&raw mut (*walk).dentry, slot.dentry);
+            write_volatile(&raw mut (*walk).mnt, slot.mnt);
+            write_volatile(&raw mut (*walk).root, read_at(slot.mnt, offset!(vfsmount_root)));
+            write_volatile(&raw mut (*walk).pos, PATH_MAX as u32);
+            write_volatile(&raw mut (*walk).state, WALKING);
+        }
         for _ in 0..STEPS {
             step(scratch);
-            if read_volatile(&raw const (*walk).state) != 0 {
+            if read_volatile(&raw const (*walk).state) != WALKING {
                 break;
             }
         }
-        let whole = read_volatile(&raw const (*walk).state) == 1;
-        let mut pos = read_volatile(&raw const (*walk).pos) as usize;
+        match read_volatile(&raw const (*walk).state) {
+            WALKING => return false,
+            CUT => (*walk).truncated |= 1 << index,
+            _ => {}
+        }
+        (*walk).found[index] = append_walked(scratch);
+        true
+    }
+}
+
+/// Copies what the walk has built to the end of the record.
+#[inline(always)]
+unsafe fn append_walked<const SIZE: usize>(scratch: *mut Scratch<SIZE>) -> StrRef {
+    // SAFETY: as in `advance`.
+    unsafe {
+        let mut pos = read_volatile(&raw const (*scratch).walk.pos) as usize;
         if pos >= PATH_MAX {
             // The root directory itself.
             pos = PATH_MAX - 1;
             (*scratch).path[PATH_MAX - 1] = b'/';
         }
         let pos = black_box(pos) & (PATH_MAX - 1);
-        let len = PATH_MAX - pos;
-        (append_kernel(scratch, (&raw const (*scratch).path).cast::<u8>().add(pos), len), whole)
+        append_kernel(scratch, (&raw const (*scratch).path).cast::<u8>().add(pos), PATH_MAX - pos)
     }
 }
 
 /// One component or one mount crossing.
 #[inline(always)]
 unsafe fn step<const SIZE: usize>(scratch: *mut Scratch<SIZE>) {
-    // SAFETY: as in `append`.
+    // SAFETY: as in `advance`.
     unsafe {
         let walk = &raw mut (*scratch).walk;
         let dentry = read_volatile(&raw const (*walk).dentry);
@@ -74,7 +162,7 @@ unsafe fn step<const SIZE: usize>(scratch: *mut Scratch<SIZE>) {
             let mount = mnt.wrapping_sub(offset!(mount_mnt) as u64);
             let parent: u64 = read_at(mount, offset!(mount_parent));
             if parent == mount || parent == 0 {
-                write_volatile(&raw mut (*walk).state, 1);
+                write_volatile(&raw mut (*walk).state, WHOLE);
                 return;
             }
             let mnt = parent.wrapping_add(offset!(mount_mnt) as u64);
@@ -87,20 +175,20 @@ unsafe fn step<const SIZE: usize>(scratch: *mut Scratch<SIZE>) {
         let len = head.len as usize;
         let pos = read_volatile(&raw const (*walk).pos) as usize;
         if head.parent == 0 || len >= NAME_MAX || len + 1 > pos || pos > PATH_MAX {
-            write_volatile(&raw mut (*walk).state, 2);
+            write_volatile(&raw mut (*walk).state, CUT);
             return;
         }
         let start = black_box(pos - len) & (PATH_MAX - 1);
         let len = black_box(len) & (NAME_MAX - 1);
         let buffer = (&raw mut (*scratch).path).cast::<u8>();
         if bpf_probe_read_kernel(buffer.add(start).cast(), len as u32, head.name as *const _) < 0 {
-            write_volatile(&raw mut (*walk).state, 2);
+            write_volatile(&raw mut (*walk).state, CUT);
             return;
         }
         if head.parent == dentry {
             // Not below the root of its mount: an object of a file system only the kernel mounts (memfd, pipe).
             write_volatile(&raw mut (*walk).pos, start as u32);
-            write_volatile(&raw mut (*walk).state, 1);
+            write_volatile(&raw mut (*walk).state, WHOLE);
             return;
         }
         let slash = black_box(pos - len - 1) & (PATH_MAX - 1);

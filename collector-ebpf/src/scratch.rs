@@ -5,7 +5,7 @@
 
 use aya_ebpf::helpers::generated::bpf_get_smp_processor_id;
 use aya_ebpf::maps::Array;
-use collector_common::PATH_MAX;
+use collector_common::{PATH_MAX, StrRef};
 
 /// Longest name of one path component.
 pub const NAME_MAX: usize = 256;
@@ -29,8 +29,14 @@ pub struct Walk {
     pub root: u64,
     /// First used byte of the path buffer; it fills from its end.
     pub pos: u32,
-    /// 0 going on, 1 complete, 2 beginning lost.
+    /// One of the constants of `path`.
     pub state: u32,
+    /// Slot being resolved; those before it are done.
+    pub slot: u32,
+    /// A bit per slot whose path lost its beginning.
+    pub truncated: u32,
+    /// Paths of the slots that are done.
+    pub found: [StrRef; 2],
 }
 
 /// Working state of a search through a descriptor table.

@@ -3,12 +3,12 @@
 use core::hint::black_box;
 use core::ptr::{read_volatile, write_volatile};
 
-use collector_common::{Capture, Kind};
+use collector_common::{Capture, Kind, LossReason};
 
 use crate::kernel::{follow, load, offset, read};
 use crate::maps::WRITTEN;
 use crate::scratch::FileScratch;
-use crate::{file, filter, task};
+use crate::{emit, file, filter, task};
 
 /// Descriptors looked at in one go.
 const DESCRIPTORS: u32 = 256;
@@ -117,4 +117,19 @@ pub unsafe fn begin_next(scratch: *mut FileScratch, task: *const u8, flags: u32)
 pub unsafe fn more(scratch: *mut FileScratch) -> bool {
     // SAFETY: by the caller's promise.
     unsafe { read_volatile(&raw const (*scratch).pending_len) != 0 }
+}
+
+/// Counts the noted files that will not be reported.
+///
+/// # Safety
+/// As for [`collect`].
+#[inline(always)]
+pub unsafe fn count_rest(scratch: *mut FileScratch) {
+    // SAFETY: by the caller's promise.
+    let left = unsafe { read_volatile(&raw const (*scratch).pending_len) };
+    for index in 0..PENDING {
+        if index < left {
+            emit::count(Kind::FileModify, LossReason::CloseUnseen);
+        }
+    }
 }

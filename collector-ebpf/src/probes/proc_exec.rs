@@ -52,6 +52,7 @@ pub fn proc_exec(ctx: BtfTracePointContext) -> i32 {
         if load::<u32>(mnt, offset!(vfsmount_flags)) & MNT_INTERNAL != 0 {
             (*wire).flags |= exec_flag::INTERNAL_MOUNT;
         }
+        path::prepare(scratch);
         (*scratch).slots[0] = Slot { dentry: load(file, offset!(file_dentry)), mnt: mnt as u64 };
         let fs = follow(task, offset!(task_fs));
         (*scratch).slots[1] =
@@ -68,12 +69,16 @@ pub fn proc_exec(ctx: BtfTracePointContext) -> i32 {
 
 /// Second stage: the two paths, in a program of its own to keep each within the verifier's budget.
 #[btf_tracepoint(function = "sched_process_exec")]
-pub fn proc_exec_path(_ctx: BtfTracePointContext) -> i32 {
+pub fn proc_exec_path(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the scratch buffer is a valid map value, begun by the first stage on this processor.
     unsafe {
         let Some(scratch) = Scratch::get(&EXEC_SCRATCH) else { return 0 };
-        let (exe, exe_whole) = path::append(scratch, 0);
-        let (cwd, cwd_whole) = path::append(scratch, 1);
+        if !path::resolve(scratch) {
+            EXEC_STAGES.tail_call(&ctx, 0);
+            path::give_up(scratch);
+        }
+        let (exe, exe_whole) = path::found(scratch, 0);
+        let (cwd, cwd_whole) = path::found(scratch, 1);
         let wire = (&raw mut (*scratch).record).cast::<ExecWire>();
         (*wire).exe = exe;
         (*wire).cwd = cwd;
