@@ -55,10 +55,10 @@ pub const fn is_storage(mode: u16) -> bool {
 /// # Safety
 /// `task` must be a typed `task_struct` pointer.
 #[inline(always)]
-pub unsafe fn begin_here(task: *const u8, kind: Kind, capture: Capture) -> Option<*mut FileScratch> {
+pub unsafe fn begin_here(kind: Kind, capture: Capture) -> Option<*mut FileScratch> {
     let scratch = Scratch::get(&FILE_SCRATCH)?;
     // SAFETY: a valid map value.
-    unsafe { begin(scratch, task, kind, capture) };
+    unsafe { begin(scratch, kind, capture) };
     Some(scratch)
 }
 
@@ -67,12 +67,12 @@ pub unsafe fn begin_here(task: *const u8, kind: Kind, capture: Capture) -> Optio
 /// # Safety
 /// As for [`begin_here`]; `scratch` must be a valid map value.
 #[inline(always)]
-pub unsafe fn begin(scratch: *mut FileScratch, task: *const u8, kind: Kind, capture: Capture) {
+pub unsafe fn begin(scratch: *mut FileScratch, kind: Kind, capture: Capture) {
     // SAFETY: by the caller's promise.
     unsafe {
         // One record, no list to go on with.
         write_volatile(&raw mut (*scratch).pending_len, 0);
-        begin_listed(scratch, task, kind, capture);
+        begin_listed(scratch, kind, capture);
     }
 }
 
@@ -81,12 +81,11 @@ pub unsafe fn begin(scratch: *mut FileScratch, task: *const u8, kind: Kind, capt
 /// # Safety
 /// As for [`begin`]; `scratch` must be a valid map value.
 #[inline(always)]
-pub unsafe fn begin_listed(scratch: *mut FileScratch, task: *const u8, kind: Kind, capture: Capture) {
+pub unsafe fn begin_listed(scratch: *mut FileScratch, kind: Kind, capture: Capture) {
     // SAFETY: by the caller's promise; the record buffer is larger than the fixed part.
     unsafe {
         let wire = wire(scratch);
         (*wire).header = emit::header(kind, capture, 0);
-        task::fill(task, &raw mut (*wire).task);
         (*wire).flags = 0;
         (*wire).open_flags = 0;
         (*wire).inode = 0;
@@ -235,6 +234,9 @@ pub unsafe fn finish(ctx: &BtfTracePointContext, scratch: *mut FileScratch, stag
         let (base, whole) = path::found(scratch, 0);
         let (old_base, old_whole) = path::found(scratch, 1);
         let wire = wire(scratch);
+        // Here rather than in each first stage: the verifier searches the kernel's whole BTF for every pointer
+        // followed, some 100 µs each, and there are dozens of first stages.
+        task::fill(task::current(), &raw mut (*wire).task);
         (*wire).base = base;
         (*wire).old_base = old_base;
         if !whole {

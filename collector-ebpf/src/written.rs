@@ -10,8 +10,8 @@ use crate::maps::WRITTEN;
 use crate::scratch::FileScratch;
 use crate::{emit, file, filter, task};
 
-/// Descriptors looked at in one go.
-const DESCRIPTORS: u32 = 256;
+/// Looks at a descriptor, or past 64 closed ones, in one go.
+const LOOKS: u32 = 96;
 /// Most files reported in one go: the length of `Scratch::pending`.
 const PENDING: u32 = 16;
 
@@ -34,7 +34,7 @@ pub unsafe fn collect(scratch: *mut FileScratch, task: *const u8, first: u32, la
         // Starting at a multiple of 64 keeps the bitmap word and the descriptor in step.
         write_volatile(&raw mut (*scan).fd, first & !63);
         write_volatile(&raw mut (*scratch).pending_len, 0);
-        for _ in 0..DESCRIPTORS {
+        for _ in 0..LOOKS {
             if !step(scratch) {
                 break;
             }
@@ -99,7 +99,7 @@ pub unsafe fn begin_next(scratch: *mut FileScratch, task: *const u8, flags: u32)
         if WRITTEN.remove(description).is_err() || !filter::wanted(task, Kind::FileModify) {
             return false;
         }
-        file::begin_listed(scratch, task, Kind::FileModify, Capture::Kernel);
+        file::begin_listed(scratch, Kind::FileModify, Capture::Kernel);
         let opened = file::look(scratch, description);
         file::describe(scratch, opened);
         let wire = file::wire(scratch);

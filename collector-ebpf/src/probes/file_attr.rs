@@ -140,7 +140,7 @@ fn named(ctx: &BtfTracePointContext, kind: Kind, dirfd: i32, name: u64, change: 
         if result != 0 || !filter::wanted(task, kind) {
             return;
         }
-        let Some(scratch) = file::begin_here(task, kind, Capture::Syscall) else { return };
+        let Some(scratch) = file::begin_here(kind, Capture::Syscall) else { return };
         let wire = file::wire(scratch);
         (*wire).flags |= change.flags;
         (*wire).mode = change.mode;
@@ -165,7 +165,7 @@ fn by_descriptor(ctx: &BtfTracePointContext, fd: i32, flags: u32) {
         if description == 0 {
             return;
         }
-        let Some(scratch) = file::begin_here(task, Kind::FileAttributes, Capture::Kernel) else { return };
+        let Some(scratch) = file::begin_here(Kind::FileAttributes, Capture::Kernel) else { return };
         let opened = file::look(scratch, description);
         file::describe(scratch, opened);
         (*file::wire(scratch)).flags |= flags;

@@ -44,7 +44,7 @@ fn closing(ctx: &BtfTracePointContext, fd: i32) {
         if WRITTEN.remove(description).is_err() || !filter::wanted(task, Kind::FileModify) {
             return;
         }
-        let Some(scratch) = file::begin_here(task, Kind::FileModify, Capture::Kernel) else { return };
+        let Some(scratch) = file::begin_here(Kind::FileModify, Capture::Kernel) else { return };
         let opened = file::look(scratch, description);
         file::describe(scratch, opened);
         let wire = file::wire(scratch);

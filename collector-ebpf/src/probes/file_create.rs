@@ -54,7 +54,7 @@ fn created(ctx: &BtfTracePointContext, dirfd: i32, name: u64, mode: u32) {
         if result != 0 || !filter::wanted(task, Kind::FileCreate) {
             return;
         }
-        let Some(scratch) = file::begin_here(task, Kind::FileCreate, Capture::Syscall) else { return };
+        let Some(scratch) = file::begin_here(Kind::FileCreate, Capture::Syscall) else { return };
         let wire = file::wire(scratch);
         (*wire).mode = mode;
         if mode & u32::from(file::S_IFMT) == S_IFDIR {

@@ -43,7 +43,7 @@ fn deleted(ctx: &BtfTracePointContext, dirfd: i32, name: u64, flags: u32) {
         if result != 0 || !filter::wanted(task, Kind::FileDelete) {
             return;
         }
-        let Some(scratch) = file::begin_here(task, Kind::FileDelete, Capture::Syscall) else { return };
+        let Some(scratch) = file::begin_here(Kind::FileDelete, Capture::Syscall) else { return };
         let wire = file::wire(scratch);
         (*wire).flags |= flags;
         (*wire).name = file::name_at(scratch, task, 0, dirfd, name);

@@ -54,7 +54,7 @@ fn linked(ctx: &BtfTracePointContext, old_dirfd: Option<i32>, old: u64, new: (i3
         if result != 0 || !filter::wanted(task, Kind::FileLink) {
             return;
         }
-        let Some(scratch) = file::begin_here(task, Kind::FileLink, Capture::Syscall) else { return };
+        let Some(scratch) = file::begin_here(Kind::FileLink, Capture::Syscall) else { return };
         let wire = file::wire(scratch);
         (*wire).name = file::name_at(scratch, task, 0, new.0, new.1);
         (*wire).old_name = match old_dirfd {

@@ -73,7 +73,7 @@ fn opened(ctx: &BtfTracePointContext) {
         if !filter::wanted(task, kind) {
             return;
         }
-        file::begin(scratch, task, kind, Capture::Kernel);
+        file::begin(scratch, kind, Capture::Kernel);
         file::describe(scratch, opened);
         if truncated {
             (*file::wire(scratch)).flags |= file_flag::TRUNCATED;

@@ -49,7 +49,7 @@ fn renamed(ctx: &BtfTracePointContext, old: (i32, u64), new: (i32, u64), flags: 
         if result != 0 || !filter::wanted(task, Kind::FileRename) {
             return;
         }
-        let Some(scratch) = file::begin_here(task, Kind::FileRename, Capture::Syscall) else { return };
+        let Some(scratch) = file::begin_here(Kind::FileRename, Capture::Syscall) else { return };
         let wire = file::wire(scratch);
         (*wire).flags |= flags;
         (*wire).name = file::name_at(scratch, task, 0, new.0, new.1);

@@ -24,10 +24,13 @@ pub fn net_accept(ctx: BtfTracePointContext) -> i32 {
             return 0;
         }
         let opened_ns = emit::now();
+        let mut owner =
+            SocketOwner { task: net::NOBODY, opened_ns, flags: network_flag::INBOUND, pending: 0 };
+        task::fill(task, &raw mut owner.task);
         if filter::wanted(task, Kind::NetworkAccept) {
             emit::fixed(Kind::NetworkAccept, Capture::Kernel, |record: *mut NetworkWire, header| {
                 (*record).header = header;
-                task::fill(task, &raw mut (*record).task);
+                (*record).task = owner.task;
                 net::describe(sock, record);
                 (*record).new_state = net::state(sock);
                 (*record).flags = network_flag::INBOUND;
@@ -37,9 +40,6 @@ pub fn net_accept(ctx: BtfTracePointContext) -> i32 {
         if !filter::wanted(task, Kind::NetworkClose) {
             return 0;
         }
-        let mut owner =
-            SocketOwner { task: net::NOBODY, opened_ns, flags: network_flag::INBOUND, pending: 0 };
-        task::fill(task, &raw mut owner.task);
         let _ = SOCKETS.insert(sock.address(), owner, 0);
         // The peer may have reset the connection before it was known to us: then nobody else reports its end.
         if net::state(sock) == net::TCP_CLOSE {

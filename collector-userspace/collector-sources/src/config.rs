@@ -11,7 +11,8 @@ pub struct KernelConfig {
     pub kinds: u64,
     /// Whose operations to capture.
     pub filter: Filter,
-    /// Bytes of each ring; rounded up to a power of two of at least a page.
+    /// Bytes of each ring; rounded up to a power of two of at least a page. Counted twice in the agent's resident
+    /// memory, because a ring is mapped twice in a row.
     pub rings: RingSizes,
     /// Bytes of an argument vector to keep, at most [`ARGV_MAX`].
     pub argv_max: u32,
@@ -52,7 +53,7 @@ impl Default for KernelConfig {
         Self {
             kinds: Kind::ALL.iter().fold(0, |mask, kind| mask | kind.bit()),
             filter: Filter::default(),
-            rings: RingSizes { process: 8 << 20, network: 4 << 20, file: 16 << 20 },
+            rings: RingSizes { process: 4 << 20, network: 2 << 20, file: 4 << 20 },
             argv_max: ARGV_MAX as u32,
             drain_interval: Duration::from_millis(25),
             max_processes: 32_768,
