@@ -15,6 +15,9 @@ use crate::scratch::{NAME_MAX, Scratch};
 /// keeps the verifier's work small; the kernel allows 33 runs in a row.
 const STEPS: u32 = 16;
 
+/// Runs after which the first path is given up, so that a deep one leaves as much for the second.
+const FIRST_RUNS: u64 = 16;
+
 /// Not begun.
 const IDLE: u32 = 0;
 /// Going on.
@@ -48,6 +51,7 @@ pub unsafe fn prepare<const SIZE: usize>(scratch: *mut Scratch<SIZE>) {
         write_volatile(&raw mut (*walk).slot, 0);
         write_volatile(&raw mut (*walk).state, IDLE);
         write_volatile(&raw mut (*walk).truncated, 0);
+        write_volatile(&raw mut (*walk).runs, 0);
         (*walk).found = [StrRef { offset: 0, len: 0 }; 2];
     }
 }
@@ -85,7 +89,7 @@ pub unsafe fn give_up<const SIZE: usize>(scratch: *mut Scratch<SIZE>) {
     unsafe {
         let walk = &raw mut (*scratch).walk;
         let index = read_volatile(&raw const (*walk).slot) & 1;
-        write_volatile(&raw mut (*walk).truncated, 1 << index);
+        (*walk).truncated |= 1 << index;
         (*walk).found[index as usize] = append_walked(scratch);
     }
 }
@@ -124,10 +128,16 @@ unsafe fn advance<const SIZE: usize>(scratch: *mut Scratch<SIZE>, index: usize) 
                 break;
             }
         }
-        match read_volatile(&raw const (*walk).state) {
-            WALKING => return false,
-            CUT => (*walk).truncated |= 1 << index,
-            _ => {}
+        let state = read_volatile(&raw const (*walk).state);
+        if state == WALKING {
+            let runs = read_volatile(&raw const (*walk).runs);
+            write_volatile(&raw mut (*walk).runs, runs + 1);
+            if index != 0 || runs < FIRST_RUNS {
+                return false;
+            }
+        }
+        if state != WHOLE {
+            (*walk).truncated |= 1 << index;
         }
         (*walk).found[index] = append_walked(scratch);
         true

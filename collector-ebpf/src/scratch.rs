@@ -35,6 +35,8 @@ pub struct Walk {
     pub slot: u32,
     /// A bit per slot whose path lost its beginning.
     pub truncated: u32,
+    /// Runs that ended with steps left.
+    pub runs: u64,
     /// Paths of the slots that are done.
     pub found: [StrRef; 2],
 }
