@@ -110,6 +110,10 @@ impl Session {
             Domain::Network | Domain::File => self.reader(Domain::Process).map(lock),
         };
         let mut tap = lock(&self.tap);
+        if let Some(processes) = processes.as_deref_mut().filter(|_| !self.config.wants(Domain::Process)) {
+            // Nobody else empties that ring.
+            read_ahead(processes, &mut tap);
+        }
         let mut known_until = 0;
         let empty = reader.drain(limit, |ktime, bytes| {
             if ktime > known_until
@@ -117,11 +121,7 @@ impl Session {
             {
                 // Records up to this moment have their process records in the ring already.
                 known_until = boottime_ns();
-                processes.drain(PROCESS_PENDING_MAX, |_, bytes| {
-                    if let Some(tap) = tap.as_deref_mut() {
-                        tap.record(Domain::Process, bytes);
-                    }
-                });
+                read_ahead(processes, &mut tap);
             }
             if let Some(tap) = tap.as_deref_mut() {
                 tap.record(domain, bytes);
@@ -179,9 +179,17 @@ impl Session {
         }
     }
 
-    /// Stops the programs, drains the rest of `domain` and closes its ledger.
+    /// Stops the programs, drains the rest of `domain` and closes its ledger; without a process source that of the
+    /// process domain too.
     pub(crate) fn finish(&self, domain: Domain, out: &mut Vec<CollectionEvent>) {
         self.detach();
+        self.close(domain, out);
+        if !self.config.wants(Domain::Process) {
+            self.close(Domain::Process, out);
+        }
+    }
+
+    fn close(&self, domain: Domain, out: &mut Vec<CollectionEvent>) {
         while !self.take(domain, usize::MAX, out) {}
         let Some(reader) = self.reader(domain) else { return };
         let mut reader = lock(reader);
@@ -307,6 +315,15 @@ impl<'a> Passing<'a> {
         self.filter.uid.is_none_or(|uid| entry.uid == Some(uid))
             && self.filter.cgroup_id.is_none_or(|id| entry.cgroup_id == Some(id))
     }
+}
+
+/// Decodes process records on behalf of another domain.
+fn read_ahead(processes: &mut Reader, tap: &mut Option<Box<dyn Tap>>) {
+    processes.drain(PROCESS_PENDING_MAX, |_, bytes| {
+        if let Some(tap) = tap.as_deref_mut() {
+            tap.record(Domain::Process, bytes);
+        }
+    });
 }
 
 /// Reason of a loss that the kernel counts: a program was to run while it already ran on that processor.
