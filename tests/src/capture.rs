@@ -1,11 +1,10 @@
-//! A capture whose events a test collects.
+//! A capture of a test's own, whose events it collects.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use collector_common::Domain;
 use collector_core::{CollectionEvent, EventSource};
 use collector_sources::{CaptureHandle, Filter, KernelCapture, KernelConfig, RingSizes};
 use tokio::sync::mpsc;
@@ -16,15 +15,10 @@ use crate::{Actor, DEADLINE};
 /// Events on their way from a source to whoever takes them.
 const CHANNEL: usize = 1024;
 
-/// Watches an actor from its first step to its end.
+/// Watches an actor from its first step to its end, through a capture of its own: for tests that look at the capture.
+/// Others use [`watch`](crate::watch), which need not load programs.
 #[must_use]
-pub fn watch(actor: Actor) -> Trace {
-    watch_with(actor, |_| ())
-}
-
-/// [`watch`], with a change to the configuration first.
-#[must_use]
-pub fn watch_with(actor: Actor, change: impl FnOnce(&mut KernelConfig)) -> Trace {
+pub fn watch_alone(actor: Actor, change: impl FnOnce(&mut KernelConfig)) -> Trace {
     let mut config = quiet(&[actor.pid()]);
     change(&mut config);
     let capture = Capture::start(&config);
@@ -34,20 +28,7 @@ pub fn watch_with(actor: Actor, change: impl FnOnce(&mut KernelConfig)) -> Trace
     trace
 }
 
-/// [`watch`], until so many connections have been closed: the kernel may do that later than the call that asked for it.
-#[must_use]
-pub fn watch_closes(actor: Actor, closes: usize) -> Trace {
-    let mut config = quiet(&[actor.pid()]);
-    config.retain_domains(&[Domain::Network]);
-    let capture = Capture::start(&config);
-    let finished = actor.finish();
-    capture.wait_for_count("network.close", closes);
-    let trace = capture.finish().by(finished);
-    trace.assert_nothing_lost();
-    trace
-}
-
-/// What most tests need: all kinds, of these processes and their descendants, through small rings.
+/// All kinds of events of these processes and their descendants, through small rings.
 #[must_use]
 pub fn quiet(pids: &[u32]) -> KernelConfig {
     KernelConfig {
@@ -61,7 +42,7 @@ pub fn quiet(pids: &[u32]) -> KernelConfig {
 #[expect(missing_debug_implementations, reason = "sources have none")]
 pub struct Capture {
     handle: CaptureHandle,
-    /// Until [`Capture::poll`] lets them run.
+    /// Until they are let run.
     sources: Vec<Box<dyn EventSource>>,
     arrived: Arc<Arrived>,
     shutdown: Arc<AtomicBool>,
@@ -107,20 +88,33 @@ impl Capture {
 
     /// Begins to read the rings.
     pub fn poll(&mut self) {
+        let arrived = Arc::clone(&self.arrived);
+        self.poll_into(move |event| {
+            arrived.events().push(event);
+            arrived.news.notify_all();
+        });
+    }
+
+    /// Begins to read the rings, and hands every event to `sink`.
+    pub(crate) fn poll_into(&mut self, sink: impl FnMut(CollectionEvent) + Send + 'static) {
         let sources = std::mem::take(&mut self.sources);
-        let (arrived, shutdown) = (Arc::clone(&self.arrived), Arc::clone(&self.shutdown));
-        self.thread = Some(std::thread::spawn(move || run(sources, &arrived, &shutdown)));
+        let shutdown = Arc::clone(&self.shutdown);
+        self.thread = Some(std::thread::spawn(move || run(sources, &shutdown, sink)));
+    }
+
+    /// Its counters.
+    pub(crate) const fn handle(&self) -> &CaptureHandle {
+        &self.handle
     }
 
     /// Waits until an event like this has come, and returns it.
     #[must_use]
     pub fn wait_for(&self, what: &str, is_it: impl Fn(&Event) -> bool) -> Event {
         let mut seen = 0;
-        let mut found = None;
         self.wait(what, |events| {
-            found = events.get(seen..)?.iter().cloned().map(Event::new).find(|event| is_it(event));
+            let mut new = events.get(seen..)?.iter().cloned().map(Event::new);
             seen = events.len();
-            found.take()
+            new.find(|event| is_it(event))
         })
     }
 
@@ -155,7 +149,7 @@ impl Capture {
         }
         self.stop();
         let events = std::mem::take(&mut *self.arrived.events());
-        Trace::new(events, self.handle.stats())
+        Trace::of_capture(events, &self.handle.stats())
     }
 
     fn stop(&mut self) {
@@ -174,7 +168,11 @@ impl Drop for Capture {
 }
 
 /// Runs all sources on one thread until they end.
-fn run(sources: Vec<Box<dyn EventSource>>, arrived: &Arc<Arrived>, shutdown: &Arc<AtomicBool>) {
+fn run(
+    sources: Vec<Box<dyn EventSource>>,
+    shutdown: &Arc<AtomicBool>,
+    mut sink: impl FnMut(CollectionEvent),
+) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime can be built").block_on(async {
         let (tx, mut rx) = mpsc::channel(CHANNEL);
@@ -187,8 +185,7 @@ fn run(sources: Vec<Box<dyn EventSource>>, arrived: &Arc<Arrived>, shutdown: &Ar
             .collect();
         drop(tx);
         while let Some(event) = rx.recv().await {
-            arrived.events().push(event);
-            arrived.news.notify_all();
+            sink(event);
         }
         for task in tasks {
             task.await.expect("a source does not panic").expect("a source does not fail");

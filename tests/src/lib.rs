@@ -1,7 +1,8 @@
 //! Harness of the behaviour tests: processes that do exactly what a test says, and captures of what they did.
 //!
-//! A test starts an [`Actor`], which waits; starts a [`Capture`] that follows this actor alone; lets the actor go; and
-//! reads the [`Trace`]. Nothing of other processes is seen, so tests run beside other programs and beside each other.
+//! A test tells an [`Actor`] what to do, lets [`watch`] watch it doing so, and reads the [`Trace`]. Tests that look at the
+//! capture itself start a [`Capture`] of their own. Either way nothing is seen but the tests' own processes, so tests run
+//! beside other programs and beside each other.
 //!
 //! ```no_run
 //! # use collector_tests::{Actor, watch};
@@ -23,12 +24,14 @@ mod capture;
 mod cgroup;
 pub mod steps;
 mod trace;
+mod watch;
 pub mod workload;
 
 pub use actor::{Actor, Finished, actor_program};
-pub use capture::{Capture, quiet, watch, watch_closes, watch_with};
+pub use capture::{Capture, quiet, watch_alone};
 pub use cgroup::ChildCgroup;
 pub use trace::{Event, Trace};
+pub use watch::{watch, watch_closes};
 
 /// How long anything may take before the test fails. Generous: machines that run tests are busy.
 pub const DEADLINE: std::time::Duration = std::time::Duration::from_secs(60);

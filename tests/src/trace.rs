@@ -82,20 +82,26 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Checks what holds for every capture: the ledger adds up, and no record came twice.
-    pub(crate) fn new(events: Vec<CollectionEvent>, stats: CaptureStats) -> Self {
+    /// A whole capture: checks what holds for each, that the ledger adds up.
+    pub(crate) fn of_capture(events: Vec<CollectionEvent>, stats: &CaptureStats) -> Self {
         for domain in &stats.domains {
             assert_eq!(domain.received + domain.lost, domain.sent, "the ledger adds up: {domain:?}");
             assert_eq!(domain.gaps, domain.lost, "every loss is a gap: {domain:?}");
             assert_eq!(domain.decode_errors, 0, "every record is understood: {domain:?}");
         }
+        Self { stats: stats.clone(), ..Self::of_events(events) }
+    }
+
+    /// Part of a capture. No record comes twice.
+    pub(crate) fn of_events(events: Vec<CollectionEvent>) -> Self {
         let mut seen = BTreeSet::new();
         for event in &events {
             if let Some(Sequence { domain, cpu, number }) = event.meta().and_then(|meta| meta.sequence) {
                 assert!(seen.insert((domain, cpu, number)), "twice: {event:?}");
             }
         }
-        Self { events: events.into_iter().map(Event::new).collect(), stats, by: None }
+        let events = events.into_iter().map(Event::new).collect();
+        Self { events, stats: CaptureStats::default(), by: None }
     }
 
     pub(crate) fn by(self, actor: Finished) -> Self {
@@ -108,7 +114,7 @@ impl Trace {
         self.by.as_ref().expect("this trace is of one actor")
     }
 
-    /// The capture's counters at its end.
+    /// The capture's counters at its end; empty for a trace of a part.
     #[must_use]
     pub const fn stats(&self) -> &CaptureStats {
         &self.stats
@@ -118,6 +124,12 @@ impl Trace {
     #[must_use]
     pub fn events(&self) -> &[Event] {
         &self.events
+    }
+
+    /// The events of one domain: `process`, `network` or `file`.
+    #[must_use]
+    pub fn domain(&self, domain: &str) -> Vec<&Event> {
+        self.events.iter().filter(|event| event.kind().starts_with(domain)).collect()
     }
 
     /// The events of one kind.

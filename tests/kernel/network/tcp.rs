@@ -33,7 +33,7 @@ fn check_a_connection(family: &str, any: &str) -> Trace {
         "process": {"pid": pid, "uid": 0, "name": "actor"},
         "network": {"protocol": "tcp", "family": family},
     });
-    for event in trace.events() {
+    for event in trace.domain("network") {
         event.shows(common.clone());
     }
     trace.one("network.listen").shows(json!({
@@ -67,7 +67,7 @@ fn check_a_connection(family: &str, any: &str) -> Trace {
     }
     assert!(connect.number("/network/duration_ns") > 0);
     assert_ne!(connect.text("/network/connection_id"), accept.text("/network/connection_id"));
-    assert_eq!(trace.events().len(), 5, "{}", trace.summary());
+    assert_eq!(trace.domain("network").len(), 5, "{}", trace.summary());
     trace
 }
 
@@ -113,7 +113,7 @@ fn a_refused_connection_has_its_error_and_no_close() {
                 "result": libc::ECONNREFUSED,
             },
         }));
-        assert_eq!(trace.events().len(), 1, "{}", trace.summary());
+        assert_eq!(trace.domain("network").len(), 1, "{}", trace.summary());
     }
 }
 

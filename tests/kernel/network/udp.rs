@@ -30,7 +30,7 @@ fn check_destinations(family: &str, any: &str) {
             },
         }));
     }
-    assert_eq!(trace.events().len(), 2, "{}", trace.summary());
+    assert_eq!(trace.domain("network").len(), 2, "{}", trace.summary());
 }
 
 #[test]

@@ -5,10 +5,8 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 
 use collector_core::{CollectionEvent, ProcessEvent, Text};
-use collector_tests::{Actor, Trace};
+use collector_tests::{Actor, Trace, watch};
 use serde_json::json;
-
-use super::watch;
 
 /// Bytes of a vector that are kept by default.
 const KEPT: usize = 32 * 1024;

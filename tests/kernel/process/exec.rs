@@ -1,9 +1,8 @@
 //! Programs started.
 
-use collector_tests::Actor;
+use collector_tests::{Actor, watch};
 use serde_json::json;
 
-use super::watch;
 use crate::{Dir, real};
 
 #[test]
@@ -179,4 +178,17 @@ fn a_directory_far_down_is_shown_whole() {
     trace.one("process.exec").shows(json!({
         "process": {"executable": format!("{expected}/program"), "cwd": expected},
     }));
+}
+
+#[test]
+fn a_program_deeper_than_the_walk_goes_is_seen() {
+    let dir = Dir::new();
+    let mut steps: Vec<_> = (0..800).flat_map(|_| ["mkdir d", "chdir d"]).collect();
+    steps.extend(["copy /bin/true program 755", "exec ./program argument"]);
+    let trace = watch(Actor::in_dir(dir.path(), steps));
+    let exec = trace.one("process.exec").shows(json!({
+        "process": {"name": "program", "command_line": ["./program", "argument"]},
+    }));
+    assert!(exec.text("/process/executable").ends_with("/d/d/program"), "{:#}", exec.json);
+    assert!(exec.text("/process/cwd").ends_with("/d/d"), "{:#}", exec.json);
 }

@@ -3,10 +3,8 @@
 use std::fs;
 
 use collector_common::Domain;
-use collector_tests::{Actor, Capture, actor_program, quiet};
+use collector_tests::{Actor, Capture, actor_program, quiet, watch, watch_alone};
 use serde_json::json;
-
-use super::watch;
 
 #[test]
 fn a_process_that_execs_twice_has_one_pid_and_two_identities() {
@@ -57,7 +55,8 @@ fn an_identity_does_not_depend_on_who_looked_when() {
 
 #[test]
 fn a_process_knows_its_forebears() {
-    let trace = watch(Actor::new(["fork", "fork", "exec /bin/true", "end", "end"]));
+    let actor = Actor::new(["fork", "fork", "exec /bin/true", "end", "end"]);
+    let trace = watch_alone(actor, |config| config.retain_domains(&[Domain::Process]));
     let children: Vec<u32> = trace.actor().all_said("child").map(|child| child.parse().unwrap()).collect();
     let &[outer, inner] = &children[..] else { panic!("two children: {children:?}") };
     let actor = trace.one("process.snapshot");
@@ -93,11 +92,7 @@ fn what_an_exec_says_agrees_with_proc() {
     let capture = Capture::start(&config);
     actor.go_on();
     let proc = |name: &str| format!("/proc/{}/{name}", actor.pid());
-    let namespace = |name: &str| {
-        let link = fs::read_link(proc(&format!("ns/{name}"))).unwrap();
-        let text = link.to_str().unwrap();
-        text.split_once('[').unwrap().1.trim_end_matches(']').parse::<u64>().unwrap()
-    };
+    let namespace = |name: &str| number_of_namespace(&proc(&format!("ns/{name}")));
     let status = fs::read_to_string(proc("status")).unwrap();
     let field =
         |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
@@ -127,13 +122,19 @@ fn what_an_exec_says_agrees_with_proc() {
     drop(capture.finish());
 }
 
+fn number_of_namespace(path: &str) -> u64 {
+    let link = fs::read_link(path).unwrap();
+    let text = link.to_str().unwrap();
+    text.split_once('[').unwrap().1.trim_end_matches(']').parse().unwrap()
+}
+
 #[test]
 fn a_process_in_a_pid_namespace_has_a_pid_there_too() {
     let trace = watch(Actor::new(["unshare pid", "fork", "spawn /bin/true inside", "end"]));
     let [init, child] = trace.all("process.fork").collect::<Vec<_>>()[..] else {
         panic!("two forks: {}", trace.summary());
     };
-    let outside = trace.one("process.snapshot").number("/process/namespaces/pid");
+    let outside = number_of_namespace("/proc/self/ns/pid");
     assert_eq!(init.number("/process/pid"), trace.actor().number("child"));
     init.shows(json!({"process": {"pid_in_namespace": 1}}));
     child.shows(json!({"process": {"ppid": init.number("/process/pid"), "pid_in_namespace": 2}}));

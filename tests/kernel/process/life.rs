@@ -2,10 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use collector_tests::{Actor, Event};
+use collector_tests::{Actor, Event, watch};
 use serde_json::json;
-
-use super::watch;
 
 #[test]
 fn a_child_is_born_and_ends_with_its_code() {
