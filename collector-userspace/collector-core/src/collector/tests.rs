@@ -309,20 +309,22 @@ async fn a_stop_that_unblocks_start_saves_the_source() {
 
 #[tokio::test]
 async fn a_source_that_floods_and_ignores_the_signal_is_abandoned_in_time() {
+    let timeout = Duration::from_secs(1);
     let flood = Script::new("flood", |tx, _| async move {
         while tx.send(process(1)).await.is_ok() {}
         forever()
     });
-    let collector = collector_of(quiet().with_shutdown_timeout(SHORT), [flood]);
+    let collector = collector_of(quiet().with_shutdown_timeout(timeout), [flood]);
     let handle = collector.handle();
     let run = tokio::spawn(collector.run());
     eventually("events flow", || handle.statistics().events_processed > 10_000).await;
     let start = Instant::now();
     handle.shutdown();
     assert_eq!(failures(run.await.unwrap()), [SourceFailure::Abandoned { name: "flood" }]);
-    assert!(start.elapsed() < SHORT + SLACK);
+    assert!(start.elapsed() < timeout + SLACK);
     let source = handle.statistics().sources.remove(0);
-    assert_eq!(source.events_received, source.events_published + source.events_lost_at_shutdown);
+    assert!(source.events_received > 10_000);
+    assert_eq!((source.events_published, source.events_lost_at_shutdown), (source.events_received, 0));
 }
 
 #[tokio::test]
@@ -379,15 +381,17 @@ async fn health_follows_what_the_source_says() {
         };
         Script { health: Box::new(health), ..patient("a") }
     };
-    let config = quiet().with_health_check_interval(Duration::from_millis(2));
+    let config = quiet().with_health_check_interval(Duration::from_millis(20));
     let collector = collector_of(config, [source]);
     let handle = collector.handle();
     assert_eq!(handle.health().status, HealthStatus::Unknown);
     let run = tokio::spawn(collector.run());
     eventually("it is healthy", || handle.health().status == HealthStatus::Healthy).await;
     sick.store(true, Ordering::SeqCst);
-    eventually("it is not", || handle.health().status == HealthStatus::Unhealthy).await;
-    assert_eq!(handle.health().sources[0].reason.as_deref(), Some("the ring is gone"));
+    // On a busy machine a check of a healthy source may also be late, which is another reason.
+    let reason = || handle.health().sources.remove(0).reason;
+    eventually("it says why not", || reason().as_deref() == Some("the ring is gone")).await;
+    assert_eq!(handle.health().status, HealthStatus::Unhealthy);
     assert!(handle.statistics().errors_total > 0);
     sick.store(false, Ordering::SeqCst);
     eventually("it is again", || handle.health().status == HealthStatus::Healthy).await;
