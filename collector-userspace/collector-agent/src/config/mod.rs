@@ -178,7 +178,7 @@ impl Default for Capture {
 
 impl Default for Rings {
     fn default() -> Self {
-        Self { process: Bytes(8 << 20), network: Bytes(4 << 20), file: Bytes(16 << 20) }
+        Self { process: Bytes(4 << 20), network: Bytes(2 << 20), file: Bytes(4 << 20) }
     }
 }
 
