@@ -227,7 +227,7 @@ fn an_impossible_length_ends_the_reading_with_its_offset() {
     bytes[at + 3] = 0xff;
     let (_, summary) = replay(&bytes);
     let stopped_by = summary.stopped_by.unwrap();
-    assert!(stopped_by.contains(&format!("offset {at}")), "{stopped_by}");
+    assert!(stopped_by.contains(&format!("offset {at} states an impossible length")), "{stopped_by}");
 }
 
 #[test]

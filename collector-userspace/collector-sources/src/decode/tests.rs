@@ -137,6 +137,14 @@ fn strings_lie_in_the_string_area_or_are_absent() {
 }
 
 #[test]
+fn a_string_that_reaches_into_the_slack_is_refused() {
+    let mut bytes = testing::file(Kind::FileOpen, testing::task(1), "/tmp/x").build();
+    let cut = bytes.len() as u32 - 1;
+    bytes[..4].copy_from_slice(&cut.to_ne_bytes());
+    assert_eq!(decode(&bytes).expect_err("an error").kind(), DecodeErrorKind::StringRange);
+}
+
+#[test]
 fn unaligned_bytes_decode_alike() {
     let bytes = testing::exec(testing::task(5), "/bin/sh", &["sh"]).build();
     let aligned = format!("{:?}", decode(&bytes).unwrap());

@@ -104,6 +104,44 @@ fn an_image_whose_exec_was_lost_is_not_taken_for_the_one_before() {
 }
 
 #[test]
+fn what_proc_showed_is_not_taken_for_an_image_after_a_numbered_one() {
+    let mut table = table();
+    let shell = task(10);
+    let ls = next_image(shell, "ls");
+    // A reader without privileges does not see the place of the stack.
+    table.on_snapshot(&SnapshotEntry { start_stack: 0, ..snapshot_entry(&shell, "/bin/sh") });
+    exec(&mut table, ls, "/bin/ls");
+    let lost = TaskWire { start_stack: 0, ..next_image(ls, "cat") };
+    assert_eq!(resolved(&mut table, &lost), None);
+    assert_eq!(resolved(&mut table, &shell).as_deref(), Some("/bin/sh"), "but it may be one before");
+}
+
+#[test]
+fn without_counter_and_with_a_hidden_stack_proc_and_kernel_still_agree() {
+    let mut table = table();
+    let shell = TaskWire { image: 0, ..task(10) };
+    table.on_snapshot(&SnapshotEntry { start_stack: 0, ..snapshot_entry(&shell, "/bin/sh") });
+    assert_eq!(resolved(&mut table, &shell).as_deref(), Some("/bin/sh"));
+}
+
+#[test]
+fn a_pid_used_again_within_a_tick_is_another_process() {
+    let mut table = table();
+    exec(&mut table, task(10), "/bin/first");
+    let parent = next_image(task(20), "p");
+    exec(&mut table, parent, "/bin/p");
+    exit(&mut table, task(10), SECOND);
+    let again = TaskWire { start_ns: task(10).start_ns + 1, ..child(&parent, 10) };
+    fork(&mut table, &parent, again);
+    let identity = exec(&mut table, next_image(again, "second"), "/bin/second");
+    assert_eq!(executable(&identity.ancestors[0]), Some("/bin/p"));
+    assert_eq!(resolved(&mut table, &task(10)), None, "the first is gone");
+    exit(&mut table, next_image(again, "second"), SECOND);
+    let third = exec(&mut table, TaskWire { ppid: 0, ..next_image(again, "third") }, "/bin/third");
+    assert_eq!(third.ancestors.len(), 0);
+}
+
+#[test]
 fn a_pid_used_again_is_another_process() {
     let mut table = table();
     let first = task(10);
@@ -147,6 +185,18 @@ fn with_clone_parent_the_child_does_not_inherit_from_its_parent() {
     let forked = fork(&mut table, &grandparent, sibling);
     assert_eq!(executable(&forked.process), None);
     assert_eq!(executable(&forked.ancestors[0]), Some("/bin/a"));
+}
+
+#[test]
+fn with_clone_parent_counters_tell_images_apart_where_no_stack_is_known() {
+    let mut table = table();
+    let grandparent = TaskWire { start_stack: 0, ..next_image(task(10), "a") };
+    exec(&mut table, grandparent, "/bin/a");
+    let creator = TaskWire { start_stack: 0, ..next_image(child(&grandparent, 11), "b") };
+    let sibling = TaskWire { ppid: 10, ..child(&creator, 12) };
+    assert_eq!(executable(&fork(&mut table, &grandparent, sibling).process), None);
+    let own = fork(&mut table, &grandparent, child(&grandparent, 13));
+    assert_eq!(executable(&own.process), Some("/bin/a"));
 }
 
 #[test]
@@ -254,6 +304,16 @@ fn name_user_and_container_of_the_record_win() {
 }
 
 #[test]
+fn each_change_of_user_is_seen() {
+    let mut table = table();
+    exec(&mut table, task(10), "/bin/sh");
+    for uid in [0, 33, 0, 1000] {
+        let process = table.resolve(&TaskWire { uid, ..task(10) }, SECOND).unwrap();
+        assert_eq!(process.uid, Some(uid));
+    }
+}
+
+#[test]
 fn children_are_in_their_parents_container_unless_born_into_another_group() {
     let mut table = table();
     let names = format!("docker-{CONTAINER}.scope/system.slice/");
@@ -312,9 +372,12 @@ fn proc_completes_what_the_kernel_showed_and_replaces_nothing() {
     let mut table = table();
     let shell = task(10);
     fork(&mut table, &task(9), shell);
+    let renamed = TaskWire { comm: testing::comm("other"), ..shell };
     assert_eq!(resolved(&mut table, &shell), None);
+    assert_eq!(resolved(&mut table, &renamed), None);
     table.on_snapshot(&snapshot_entry(&shell, "/bin/sh"));
     assert_eq!(resolved(&mut table, &shell).as_deref(), Some("/bin/sh"));
+    assert_eq!(resolved(&mut table, &renamed).as_deref(), Some("/bin/sh"));
     table.on_snapshot(&snapshot_entry(&shell, "/bin/other"));
     assert_eq!(resolved(&mut table, &shell).as_deref(), Some("/bin/sh"));
 }

@@ -123,6 +123,16 @@ fn a_gap_that_shows_after_its_counter_is_not_stated_again() {
 }
 
 #[test]
+fn numbers_are_left_out_where_gaps_and_counters_are_not_of_the_same_losses() {
+    let mut reporter = LossReporter::default();
+    reporter.report(FILE, &[], &[delta(Kind::FileOpen, 0, 2)]);
+    let stated = reporter.report(FILE, &[gap(0, 3, 4), gap(0, 9, 9)], &[delta(Kind::FileModify, 0, 1)]);
+    assert_eq!(stated, [loss(Some(Kind::FileModify), 1, None)], "two of the numbers are of the first losses");
+    let stated = reporter.report(FILE, &[gap(0, 20, 20)], &[delta(Kind::FileModify, 0, 1)]);
+    assert_eq!(stated, [loss(Some(Kind::FileModify), 1, Some((20, 20)))]);
+}
+
+#[test]
 fn a_gap_no_counter_explains_is_stated_once_after_a_respite() {
     let mut reporter = LossReporter::default();
     assert_eq!(reporter.report(FILE, &[gap(0, 3, 6)], &[]), []);
