@@ -41,13 +41,13 @@ pub const RECORD_MAX: usize = 64 * 1024;
 
 /// Names of maps and programs that userspace looks up by name; at most 15 bytes, the kernel's limit.
 pub mod name {
-    /// Ring of process records, woken on every record.
+    /// Ring of process records.
     pub const PROC_EVENTS: &str = "PROC_EVENTS";
-    /// Ring of network records, drained on a timer.
+    /// Ring of network records.
     pub const NET_EVENTS: &str = "NET_EVENTS";
-    /// Ring of file records, drained on a timer.
+    /// Ring of file records.
     pub const FILE_EVENTS: &str = "FILE_EVENTS";
-    /// One `u32`: not zero while the reader of process records sleeps and wants to be woken.
+    /// A `u32` per domain: not zero while its reader sleeps and wants to be woken.
     pub const WAITING: &str = "WAITING";
     /// Per-CPU `u64` per domain: records the kernel side wanted to send.
     pub const SEQUENCES: &str = "SEQUENCES";

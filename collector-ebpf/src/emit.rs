@@ -10,8 +10,7 @@ use collector_common::{Capture, Domain, Kind, LossReason, RecordHeader, WIRE_VER
 use crate::maps::{COUNTERS, FILE_EVENTS, NET_EVENTS, PROC_EVENTS, SEQUENCES, WAITING};
 use crate::scratch::Scratch;
 
-/// `BPF_RB_NO_WAKEUP`: userspace drains network and file rings on a timer, a tenth of the cost of a wake-up
-/// per record.
+/// `BPF_RB_NO_WAKEUP`.
 const NO_WAKEUP: u64 = 1;
 /// `BPF_RB_FORCE_WAKEUP`.
 const FORCE_WAKEUP: u64 = 2;
@@ -98,21 +97,23 @@ pub unsafe fn built<const SIZE: usize>(scratch: *mut Scratch<SIZE>, kind: Kind) 
 
 #[inline(always)]
 fn ring(kind: Kind) -> (&'static RingBuf, u64) {
-    match kind.domain() {
-        Domain::Process => (&PROC_EVENTS, wake_if_asleep()),
-        Domain::Network => (&NET_EVENTS, NO_WAKEUP),
-        Domain::File => (&FILE_EVENTS, NO_WAKEUP),
-    }
+    let domain = kind.domain();
+    let ring = match domain {
+        Domain::Process => &PROC_EVENTS,
+        Domain::Network => &NET_EVENTS,
+        Domain::File => &FILE_EVENTS,
+    };
+    (ring, wake_if_asleep(domain))
 }
 
-/// The flag for a process record: a wake-up only if the reader sleeps.
+/// The flag for a record: a wake-up only if the reader sleeps.
 ///
 /// The kernel's own rule, a wake-up whenever the reader has caught up, means one per record with a fast reader:
-/// on virtual machines some 15 µs for whoever forks or execs, and as much for the agent. While the reader is
-/// awake it looks again by itself.
+/// on virtual machines some 15 µs for whoever caused the record, and as much for the agent. While the reader is
+/// awake it looks again by itself; while nothing happens nobody wakes.
 #[inline(always)]
-fn wake_if_asleep() -> u64 {
-    match WAITING.get_ptr_mut(0) {
+fn wake_if_asleep(domain: Domain) -> u64 {
+    match WAITING.get_ptr_mut(domain as u32) {
         // SAFETY: a valid, aligned map value. Two processors may both find the word set: one wake-up too many.
         Some(waiting) if unsafe { read_volatile(waiting) } != 0 => {
             // SAFETY: as above.

@@ -14,9 +14,9 @@ pub static NET_EVENTS: RingBuf = RingBuf::with_byte_size(4096 * 16, 0);
 #[map]
 pub static FILE_EVENTS: RingBuf = RingBuf::with_byte_size(4096 * 16, 0);
 
-/// One word that userspace sets before it sleeps until the next process record; see `emit`.
+/// A word per domain that userspace sets before it sleeps until the next record; see `emit`.
 #[map]
-pub static WAITING: Array<u32> = Array::with_max_entries(1, 0);
+pub static WAITING: Array<u32> = Array::with_max_entries(Domain::COUNT as u32, 0);
 
 #[map]
 pub static SEQUENCES: PerCpuArray<u64> = PerCpuArray::with_max_entries(Domain::COUNT as u32, 0);

@@ -62,8 +62,8 @@ pub struct KernelCapture {
     session: Arc<Session>,
     plan: Plan,
     features: Features,
-    /// Rings to wait on, until the sources are made.
-    process_fd: Option<OwnedFd>,
+    /// Rings to wait on, by domain, until the sources are made.
+    ring_fds: [Option<OwnedFd>; Domain::COUNT],
 }
 
 /// A view of a capture's counters that outlives its sources.
@@ -100,15 +100,17 @@ impl KernelCapture {
         let boot = Boot::new(&boot_id()?, clock_ticks());
         let table = TableConfig { max_processes: config.max_processes, ..TableConfig::default() };
         let shared = Shared::new(ProcessTable::new(boot, table), Clock::new(Anchor::read()));
-        let process_fd = match &rings[Domain::Process as usize] {
-            Some(ring) => Some(ring.as_fd().try_clone_to_owned().map_err(StartError::Descriptor)?),
-            None => None,
-        };
+        let mut ring_fds = [None, None, None];
+        for (fd, ring) in ring_fds.iter_mut().zip(&rings) {
+            if let Some(ring) = ring {
+                *fd = Some(ring.as_fd().try_clone_to_owned().map_err(StartError::Descriptor)?);
+            }
+        }
         let run_times = config.program_statistics.then(|| enable_stats(Stats::RunTime)).and_then(|result| {
             result.inspect_err(|error| tracing::warn!(%error, "the kernel does not account run times")).ok()
         });
         let session = Session::new(config, loaded, rings, shared, run_times);
-        Ok(Self { session: Arc::new(session), plan, features: probed.features, process_fd })
+        Ok(Self { session: Arc::new(session), plan, features: probed.features, ring_fds })
     }
 
     /// Sends a copy of all raw input to `tap` from now on. Call it before [`KernelCapture::sources`].
@@ -120,14 +122,15 @@ impl KernelCapture {
     /// identity table. Events of the start-up snapshot come from the process source.
     pub fn sources(&mut self) -> Vec<Box<dyn EventSource>> {
         self.session.snapshot();
-        Domain::ALL
-            .into_iter()
-            .filter(|&domain| self.session.config.wants(domain) && self.session.reader(domain).is_some())
-            .map(|domain| {
-                let fd = if domain == Domain::Process { self.process_fd.take() } else { None };
-                Box::new(KernelSource::new(Arc::clone(&self.session), domain, fd)) as Box<dyn EventSource>
-            })
-            .collect()
+        let mut sources: Vec<Box<dyn EventSource>> = Vec::new();
+        for (domain, fd) in Domain::ALL.into_iter().zip(&mut self.ring_fds) {
+            if self.session.config.wants(domain)
+                && let Some(fd) = fd.take()
+            {
+                sources.push(Box::new(KernelSource::new(Arc::clone(&self.session), domain, fd)));
+            }
+        }
+        sources
     }
 
     /// Counters.

@@ -171,12 +171,12 @@ impl Loaded {
         }
     }
 
-    /// Asks for a wake-up at the next process record.
+    /// Asks for a wake-up at the next record of `domain`.
     ///
     /// # Errors
     /// When the kernel refuses the write.
-    pub fn ask_for_wakeup(&mut self) -> Result<(), LoadError> {
-        self.waiting.set(0, 1, 0).map_err(in_map(name::WAITING))
+    pub fn ask_for_wakeup(&mut self, domain: Domain) -> Result<(), LoadError> {
+        self.waiting.set(domain as u32, 1, 0).map_err(in_map(name::WAITING))
     }
 
     /// Whether programs are attached.
@@ -203,23 +203,13 @@ impl Loaded {
         self.ring_bytes.get(domain as usize).copied().unwrap_or(0)
     }
 
-    /// Numbers of the programs at tracepoints; the ones they call run under them.
-    #[must_use]
-    pub fn attached_stats(&self) -> Vec<ProgramStats> {
-        self.stats_of(|name| self.attached.contains(&name))
-    }
-
-    /// Numbers of every program that ran or could have.
+    /// Numbers of the programs at tracepoints. What they call by tail call runs on their account.
     #[must_use]
     pub fn program_stats(&self) -> Vec<ProgramStats> {
-        self.stats_of(|_| true)
-    }
-
-    fn stats_of(&self, wanted: impl Fn(&str) -> bool) -> Vec<ProgramStats> {
         let mut stats: Vec<ProgramStats> = self
             .ebpf
             .programs()
-            .filter(|(name, _)| wanted(name))
+            .filter(|(name, _)| self.attached.contains(name))
             .filter_map(|(name, program)| {
                 Some(ProgramStats { name: name.to_owned(), ..program_stats(program)? })
             })

@@ -12,7 +12,7 @@ use collector_core::{CollectionEvent, EventSource, SourceCaps};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::kernel::SOURCE_NAMES;
 use crate::session::{Session, lock};
@@ -21,29 +21,33 @@ use crate::session::{Session, lock};
 const BATCH: usize = 512;
 
 /// Longest time until the shutdown signal is seen by a source that waits for records.
-const SHUTDOWN_CHECK: Duration = Duration::from_millis(100);
+const SHUTDOWN_CHECK: Duration = Duration::from_millis(250);
 
-/// Between two looks at the process ring while records come: half of it is the latency to expect.
-const AWAKE_INTERVAL: Duration = Duration::from_millis(1);
+/// Between two looks at the process ring while records come: half of it is the latency to expect. The other rings have
+/// [`KernelConfig::drain_interval`](crate::KernelConfig::drain_interval).
+const PROCESS_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Looks without a record after which the process source sleeps until the kernel wakes it.
-const AWAKE_DRAINS: u32 = 4;
+/// Looks in vain after which a source sleeps until the kernel wakes it.
+const AWAKE_LOOKS: u32 = 4;
 
-/// How often losses are stated.
+/// How often losses are stated while records come.
 const SETTLE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How often otherwise: a full ring or a skipped run may leave nothing but its counter.
+const IDLE_SETTLE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A domain of a kernel capture as an event source.
 #[derive(Debug)]
 pub(crate) struct KernelSource {
     session: Arc<Session>,
     domain: Domain,
-    /// Process ring to wait on; the other rings are drained on a timer.
+    /// Ring to wait on, until the source is started.
     ring: Mutex<Option<OwnedFd>>,
 }
 
 impl KernelSource {
-    pub(crate) fn new(session: Arc<Session>, domain: Domain, ring: Option<OwnedFd>) -> Self {
-        Self { session, domain, ring: Mutex::new(ring) }
+    pub(crate) fn new(session: Arc<Session>, domain: Domain, ring: OwnedFd) -> Self {
+        Self { session, domain, ring: Mutex::new(Some(ring)) }
     }
 
     /// Hands over everything in the ring, and stays while more comes. Returns whether anything came; `None` when
@@ -70,12 +74,15 @@ impl KernelSource {
         let mut wait = Wait::new(self)?;
         let mut batch = Vec::with_capacity(BATCH);
         let mut settled = Instant::now();
+        let mut idle = true;
         while !shutdown.load(Ordering::Relaxed) && !tx.is_closed() {
             wait.next(&self.session).await?;
             let Some(any) = self.drain(tx, &mut batch).await else { break };
-            wait.drained(any);
-            if settled.elapsed() >= SETTLE_INTERVAL {
+            wait.looked(any);
+            idle &= !any;
+            if settled.elapsed() >= if idle { IDLE_SETTLE_INTERVAL } else { SETTLE_INTERVAL } {
                 settled = Instant::now();
+                idle = true;
                 self.session.settle(self.domain, &mut batch);
                 send(tx, &mut batch).await;
             }
@@ -86,66 +93,57 @@ impl KernelSource {
     }
 }
 
-/// How a source learns that there may be records.
-enum Wait {
-    /// The kernel says so when nothing came for a while; else it looks again by itself: low latency without a wake-up
-    /// per record.
-    Ring {
-        /// The ring's descriptor.
-        fd: AsyncFd<OwnedFd>,
-        /// Drains since the last record.
-        empty: u32,
-    },
-    /// It looks by the clock: lowest cost.
-    Timer(tokio::time::Interval),
+/// How a source learns that there may be records: while they come it looks again by the clock, and after some looks in
+/// vain it sleeps until the kernel wakes it. So a busy ring costs no wake-up per record and an idle one nothing.
+struct Wait {
+    domain: Domain,
+    fd: AsyncFd<OwnedFd>,
+    /// Between two looks.
+    interval: Duration,
+    /// Looks since the last record.
+    empty: u32,
 }
 
 impl Wait {
     fn new(source: &KernelSource) -> anyhow::Result<Self> {
-        if let Some(fd) = lock(&source.ring).take() {
-            // SAFETY: an OwnedFd names the same open descriptor for as long as it lives, and AsyncFd keeps it.
-            let fd = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
-            return Ok(Self::Ring { fd: fd.context("cannot wait on the process ring")?, empty: 0 });
-        }
-        let mut timer = interval(source.session.config.drain_interval);
-        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self::Timer(timer))
+        let fd = lock(&source.ring).take().context("started twice")?;
+        // SAFETY: an OwnedFd names the same open descriptor for as long as it lives, and AsyncFd keeps it.
+        let fd = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
+        let interval = match source.domain {
+            Domain::Process => PROCESS_INTERVAL,
+            Domain::Network | Domain::File => source.session.config.drain_interval,
+        };
+        Ok(Self { domain: source.domain, fd: fd.context("cannot wait on the ring")?, interval, empty: 0 })
     }
 
     async fn next(&mut self, session: &Session) -> anyhow::Result<()> {
-        match self {
-            Self::Timer(timer) => {
-                timer.tick().await;
-                Ok(())
+        if self.empty < AWAKE_LOOKS {
+            sleep(self.interval).await;
+            if self.empty + 1 == AWAKE_LOOKS {
+                // One more look after asking: a record on its way at that moment would come without a wake-up.
+                session.ask_for_wakeup(self.domain)?;
             }
-            Self::Ring { empty, .. } if *empty < AWAKE_DRAINS => {
-                sleep(AWAKE_INTERVAL).await;
-                if *empty + 1 == AWAKE_DRAINS {
-                    // One more look after asking: a record on its way at that moment would come without a wake-up.
-                    session.ask_for_wakeup()?;
+            return Ok(());
+        }
+        let readable = async {
+            if self.domain == Domain::Process {
+                tokio::select! {
+                    guard = self.fd.readable() => guard.map(|mut guard| guard.clear_ready()),
+                    () = session.process_pending.notified() => Ok(()),
                 }
-                Ok(())
+            } else {
+                self.fd.readable().await.map(|mut guard| guard.clear_ready())
             }
-            Self::Ring { fd, .. } => {
-                let readable = async {
-                    tokio::select! {
-                        guard = fd.readable() => guard.map(|mut guard| guard.clear_ready()),
-                        () = session.process_pending.notified() => Ok(()),
-                    }
-                };
-                match timeout(SHUTDOWN_CHECK, readable).await {
-                    Ok(result) => result.context("cannot wait on the process ring"),
-                    Err(_) => Ok(()),
-                }
-            }
+        };
+        match timeout(SHUTDOWN_CHECK, readable).await {
+            Ok(result) => result.context("cannot wait on the ring"),
+            Err(_) => Ok(()),
         }
     }
 
-    /// After a drain that found records or did not.
-    fn drained(&mut self, any: bool) {
-        if let Self::Ring { empty, .. } = self {
-            *empty = if any { 0 } else { empty.saturating_add(1) };
-        }
+    /// After a look that found records or did not.
+    fn looked(&mut self, any: bool) {
+        self.empty = if any { 0 } else { self.empty.saturating_add(1) };
     }
 }
 
