@@ -82,9 +82,9 @@ impl Session {
         lock(&self.loaded).detach();
     }
 
-    /// Asks for a wake-up at the next process record.
-    pub(crate) fn ask_for_wakeup(&self) -> Result<(), LoadError> {
-        lock(&self.loaded).ask_for_wakeup()
+    /// Asks for a wake-up at the next record of `domain`.
+    pub(crate) fn ask_for_wakeup(&self, domain: Domain) -> Result<(), LoadError> {
+        lock(&self.loaded).ask_for_wakeup(domain)
     }
 
     /// Whether programs are at work.
@@ -157,7 +157,7 @@ impl Session {
     /// States runs that the kernel skipped because the program was interrupted by itself: they took no sequence
     /// number, so the ledger does not know of them.
     fn state_missed(&self, domain: Domain, timestamp: SystemTime, out: &mut Vec<CollectionEvent>) {
-        let programs = lock(&self.loaded).attached_stats();
+        let programs = lock(&self.loaded).program_stats();
         let mut stated = lock(&self.missed);
         for program in programs.into_iter().filter(|program| domain_of(&program.name) == domain) {
             let before = stated.entry(program.name).or_default();
@@ -347,7 +347,7 @@ fn readers(
     for ((slot, ring), domain) in readers.iter_mut().zip(rings).zip(Domain::ALL) {
         if let Some(ring) = ring {
             let pipeline = Pipeline::new(Arc::clone(shared), Users::system(), SOURCE_NAMES, Start::Fresh);
-            *slot = Some(Mutex::new(Reader::new(domain, ring, pipeline, config.wants(domain))));
+            *slot = Some(Mutex::new(Reader::new(domain, ring, pipeline, config.kinds)));
         }
     }
     readers
