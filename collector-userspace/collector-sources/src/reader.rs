@@ -1,15 +1,20 @@
 //! One ring, its pipeline, and the events that wait to be taken.
 
+use std::mem::offset_of;
+
 use aya::maps::{MapData, RingBuf};
-use collector_common::Domain;
+use collector_common::{Domain, Kind, RecordHeader};
 use collector_core::CollectionEvent;
 
 use crate::identity::snapshot::SnapshotEntry;
 use crate::ledger::{CounterDelta, CounterTable};
 use crate::pipeline::Pipeline;
 
+/// Offset of `RecordHeader::kind`.
+const KIND_OFFSET: usize = offset_of!(RecordHeader, kind);
+
 /// Offset of `RecordHeader::ktime_ns`.
-const KTIME_OFFSET: usize = 24;
+const KTIME_OFFSET: usize = offset_of!(RecordHeader, ktime_ns);
 
 /// Reads one domain's ring.
 pub(crate) struct Reader {
@@ -20,8 +25,8 @@ pub(crate) struct Reader {
     pub(crate) counters: CounterTable,
     /// Decoded and not yet taken by the source.
     pending: Vec<CollectionEvent>,
-    /// Whether anybody takes `pending`; otherwise records serve identity only.
-    publish: bool,
+    /// Kinds that somebody takes from `pending`, see [`Kind::bit`]; the others serve identity only.
+    publish: u64,
 }
 
 impl std::fmt::Debug for Reader {
@@ -31,7 +36,7 @@ impl std::fmt::Debug for Reader {
 }
 
 impl Reader {
-    pub(crate) fn new(domain: Domain, ring: RingBuf<MapData>, pipeline: Pipeline, publish: bool) -> Self {
+    pub(crate) fn new(domain: Domain, ring: RingBuf<MapData>, pipeline: Pipeline, publish: u64) -> Self {
         Self { domain, ring, pipeline, counters: CounterTable::default(), pending: Vec::new(), publish }
     }
 
@@ -42,9 +47,10 @@ impl Reader {
             let Some(record) = self.ring.next() else { return true };
             let ktime = record.get(KTIME_OFFSET..KTIME_OFFSET + 8).and_then(|bytes| bytes.try_into().ok());
             before(ktime.map_or(0, u64::from_ne_bytes), &record);
+            let begin = self.pending.len();
             self.pipeline.record(self.domain, &record, &mut self.pending);
-            if !self.publish {
-                self.pending.clear();
+            if kind(&record).is_none_or(|kind| self.publish & kind.bit() == 0) {
+                self.pending.truncate(begin);
             }
         }
         false
@@ -82,8 +88,13 @@ impl Reader {
     }
 
     fn unless_published(&mut self) {
-        if !self.publish {
+        if !Kind::ALL.iter().any(|kind| kind.domain() == self.domain && self.publish & kind.bit() != 0) {
             self.pending.clear();
         }
     }
+}
+
+fn kind(record: &[u8]) -> Option<Kind> {
+    let bytes = record.get(KIND_OFFSET..KIND_OFFSET + 2)?.try_into().ok()?;
+    Kind::try_from(u16::from_ne_bytes(bytes)).ok()
 }
