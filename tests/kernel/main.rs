@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod complete;
 mod file;
+mod filter;
 mod network;
+mod overload;
 mod process;
 
 use std::path::{Path, PathBuf};

@@ -93,11 +93,10 @@ impl Actor {
         stdin.write_all(b"\n").expect("the actor reads");
     }
 
-    /// Lets it go on to its end, and returns when it has ended.
+    /// Lets it go on to its end, past all waits, and returns when it has ended.
     #[must_use]
     pub fn finish(mut self) -> Finished {
-        // Further waits, if any, end at once.
-        self.release();
+        // All waits, if any, end at once; it may also have ended already.
         self.stdin = None;
         self.wait_for_end();
         let status = self.child.wait().expect("it is our child");
@@ -120,7 +119,8 @@ impl Actor {
         find_all(&self.said, name)
     }
 
-    fn until_it_waits(&mut self) {
+    /// Returns when it is at its next `wait`.
+    pub fn until_it_waits(&mut self) {
         let deadline = Instant::now() + DEADLINE;
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {

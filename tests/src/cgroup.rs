@@ -17,7 +17,18 @@ impl ChildCgroup {
     /// # Errors
     /// Where control groups are mounted read-only, as in most containers.
     pub fn new(name: &str) -> io::Result<Self> {
-        let path = own()?.join(format!("collector-tests-{}-{name}", std::process::id()));
+        Self::at(own()?.join(format!("collector-tests-{}-{name}", std::process::id())))
+    }
+
+    /// Makes one below it, which goes first.
+    ///
+    /// # Errors
+    /// As for [`ChildCgroup::new`].
+    pub fn child(&self, name: &str) -> io::Result<Self> {
+        Self::at(self.path.join(name))
+    }
+
+    fn at(path: PathBuf) -> io::Result<Self> {
         fs::create_dir(&path)?;
         Ok(Self { path })
     }

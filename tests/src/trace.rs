@@ -104,7 +104,9 @@ impl Trace {
         Self { events, stats: CaptureStats::default(), by: None }
     }
 
-    pub(crate) fn by(self, actor: Finished) -> Self {
+    /// The same trace, as that of this actor.
+    #[must_use]
+    pub fn by(self, actor: Finished) -> Self {
         Self { by: Some(actor), ..self }
     }
 

@@ -57,10 +57,11 @@ fn an_identity_does_not_depend_on_who_looked_when() {
 fn a_process_knows_its_forebears() {
     let actor = Actor::new(["fork", "fork", "exec /bin/true", "end", "end"]);
     let trace = watch_alone(actor, |config| config.retain_domains(&[Domain::Process]));
-    let children: Vec<u32> = trace.actor().all_said("child").map(|child| child.parse().unwrap()).collect();
-    let &[outer, inner] = &children[..] else { panic!("two children: {children:?}") };
     let actor = trace.one("process.snapshot");
-    let parent = trace.of("process.fork", outer);
+    let child_of = |parent: u32| trace.only("process.fork", move |fork| *fork.at("/process/ppid") == parent);
+    let parent = child_of(trace.actor().pid);
+    let outer = parent.number("/process/pid") as u32;
+    let inner = child_of(outer).number("/process/pid");
     parent.shows(json!({"process": {"parent_exec_id": actor.text("/process/exec_id")}}));
     let exec = trace.one("process.exec").shows(json!({
         "process": {"pid": inner, "ppid": outer, "parent_exec_id": parent.text("/process/exec_id")},

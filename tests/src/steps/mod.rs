@@ -34,6 +34,9 @@ use crate::workload;
 /// What an actor says when it waits to be let go on.
 pub const WAITING: &str = "waiting";
 
+/// First argument of an actor that does not wait to be let go.
+const AT_ONCE: &str = "at-once";
+
 /// How Rust programs end when they panic.
 pub(crate) const PANIC: i32 = 101;
 
@@ -48,8 +51,13 @@ pub fn main() -> ExitCode {
         .collect();
     let mut stage = Stage { open: HashMap::new(), rest: arguments.collect() };
     process::adopt();
-    wait();
-    stage.run(&steps);
+    match &steps[..] {
+        [first, steps @ ..] if first == AT_ONCE => stage.run(steps),
+        steps => {
+            wait();
+            stage.run(steps);
+        }
+    }
     process::reap();
     ExitCode::SUCCESS
 }

@@ -3,6 +3,7 @@
 //! | step | does |
 //! |---|---|
 //! | `exec PROGRAM ARGUMENT...` | becomes the program; its name is the first argument |
+//! | `exec-actor STEP...` | becomes another actor, which does not wait; words of a step are separated by bars |
 //! | `exec-rest PROGRAM` | becomes the program, with the arguments after `--` as its whole vector |
 //! | `spawn PROGRAM ARGUMENT...` | starts it, says `child`, waits for it |
 //! | `vfork PROGRAM ARGUMENT...` | starts it from a child that shares our memory, says `child`, waits for it |
@@ -25,11 +26,17 @@ use libc::{c_char, c_int, c_void, pid_t};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
-use super::{PANIC, Stage, c_string, check, number, say};
+use super::{AT_ONCE, PANIC, Stage, c_string, check, number, say};
 
 pub(super) fn step(stage: &Stage, words: &[&str]) -> Option<io::Result<()>> {
     Some(match *words {
         ["exec", program, ref arguments @ ..] => Vector::new(program, arguments).exec(),
+        ["exec-actor", ref steps @ ..] => {
+            let steps: Vec<_> = steps.iter().map(|step| step.replace('|', " ")).collect();
+            let steps: Vec<_> = std::iter::once(AT_ONCE).chain(steps.iter().map(|step| &**step)).collect();
+            let program = std::env::current_exe().expect("/proc is mounted");
+            Vector::new(program.to_str().expect("text"), &steps).exec()
+        }
         ["exec-rest", program] => {
             Vector { program: c_string(program), arguments: stage.rest.iter().map(c_string).collect() }.exec()
         }

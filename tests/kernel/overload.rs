@@ -1,0 +1,141 @@
+//! Too much for the rings: what is lost is counted, to the record, and said.
+
+use std::collections::BTreeMap;
+
+use collector_core::CollectionEvent;
+use collector_sources::{Filter, KernelConfig, RingSizes};
+use collector_tests::{Actor, Capture, Trace};
+
+use crate::Dir;
+
+const TINY: u32 = 16 << 10;
+
+/// Lets actors run while nobody reads the rings, then reads what is left.
+fn overload<const N: usize>(dir: &Dir, loads: [&str; N], rings: RingSizes) -> Trace {
+    let mut actors = loads.map(|load| Actor::in_dir(dir.path(), [load, "wait"]));
+    let filter = Filter { pids: actors.iter().map(Actor::pid).collect(), ..Filter::default() };
+    let mut capture = Capture::attach(&KernelConfig { filter, rings, ..KernelConfig::default() });
+    for actor in &mut actors {
+        actor.release();
+    }
+    for actor in &mut actors {
+        actor.until_it_waits();
+    }
+    capture.poll();
+    // Their own ends come when there is room again: a hole shows also without a later record, these or not.
+    for actor in actors {
+        assert!(actor.finish().status.success());
+    }
+    capture.finish()
+}
+
+/// Events and stated losses, by kind.
+fn account(trace: &Trace) -> BTreeMap<String, (u64, u64)> {
+    let mut kinds: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    for event in trace.events() {
+        if let CollectionEvent::Loss(loss) = &event.event {
+            assert_eq!(loss.reason, "ring_full", "{loss:?}");
+            kinds.entry(loss.kind.expect("the kernel counts by kind").to_owned()).or_default().1 +=
+                loss.count;
+        } else {
+            kinds.entry(event.kind().to_owned()).or_default().0 += 1;
+        }
+    }
+    kinds
+}
+
+/// Panics unless what came and what was said to be lost are all there was, and the events and the counters agree.
+#[track_caller]
+fn check(trace: &Trace, generated: &[(&str, u64)]) {
+    let kinds = account(trace);
+    for &(kind, generated) in generated {
+        let (came, lost) = kinds.get(kind).copied().unwrap_or_default();
+        assert_eq!(came + lost, generated, "{kind}: {came} came, {lost} lost");
+    }
+    for domain in &trace.stats().domains {
+        let of_domain = kinds.iter().filter(|(kind, _)| kind.starts_with(&domain.domain));
+        let stated: u64 = of_domain.map(|(_, (_, lost))| lost).sum();
+        assert_eq!(stated, domain.lost, "what {} events say is lost", domain.domain);
+    }
+    for counted in trace.stats().losses.iter().filter(|counted| counted.reason == "ring_full") {
+        assert_eq!(kinds[&counted.kind].1, counted.count, "{counted:?}");
+    }
+}
+
+fn lost(trace: &Trace, domain: &str) -> u64 {
+    trace.stats().domains.iter().find(|stats| stats.domain == domain).unwrap().lost
+}
+
+#[test]
+fn lost_process_events_are_counted_to_the_record() {
+    let rings = RingSizes { process: TINY, network: TINY, file: TINY };
+    let trace = overload(&Dir::new(), ["work exec 300 left", "work exec 300 right"], rings);
+    assert!(lost(&trace, "process") > 100, "nothing was too much: {:?}", trace.stats());
+    // The actors end as well.
+    check(&trace, &[("process.fork", 600), ("process.exec", 600), ("process.exit", 602)]);
+}
+
+#[test]
+fn lost_network_events_are_counted_to_the_record() {
+    let rings = RingSizes { process: TINY, network: TINY, file: TINY };
+    let trace = overload(&Dir::new(), ["work tcp 300 left", "work tcp 300 right"], rings);
+    assert!(lost(&trace, "network") > 100, "nothing was too much: {:?}", trace.stats());
+    check(
+        &trace,
+        &[
+            ("network.listen", 4),
+            ("network.connect", 600),
+            ("network.accept", 600),
+            ("network.close", 1200),
+            ("process.exit", 2),
+        ],
+    );
+}
+
+#[test]
+fn lost_file_events_are_counted_to_the_record_and_cost_no_process_event() {
+    let dir = Dir::new();
+    for tag in ["left", "right"] {
+        std::fs::create_dir(dir.path().join(tag)).unwrap();
+    }
+    let rings = RingSizes { file: TINY, ..KernelConfig::default().rings };
+    let loads = ["work file 1000 left", "work file 1000 right", "work exec 300 x"];
+    let trace = overload(&dir, loads, rings);
+    assert!(lost(&trace, "file") > 1000, "nothing was too much: {:?}", trace.stats());
+    assert_eq!(lost(&trace, "process"), 0);
+    check(
+        &trace,
+        &[
+            ("file.create", 2000),
+            ("file.modify", 2000),
+            ("file.rename", 2000),
+            ("file.delete", 2000),
+            ("process.fork", 300),
+            ("process.exec", 300),
+            ("process.exit", 303),
+        ],
+    );
+}
+
+#[test]
+fn holes_in_sequences_are_where_losses_say() {
+    let dir = Dir::new();
+    std::fs::create_dir(dir.path().join("left")).unwrap();
+    let rings = RingSizes { file: TINY, ..KernelConfig::default().rings };
+    let trace = overload(&dir, ["work file 500 left"], rings);
+    let mut missing: BTreeMap<u32, (u64, u64, u64)> = BTreeMap::new();
+    for event in trace.all("loss") {
+        let CollectionEvent::Loss(loss) = &event.event else { unreachable!() };
+        let (first, last) = (loss.first_seq.unwrap(), loss.last_seq.unwrap());
+        let place = missing.entry(loss.cpu.unwrap()).or_insert((first, last, 0));
+        *place = (place.0.min(first), place.1.max(last), place.2 + loss.count);
+    }
+    for event in trace.domain("file") {
+        let (cpu, number) = (event.number("/seq/cpu") as u32, event.number("/seq/n"));
+        if let Some(&(first, last, count)) = missing.get(&cpu) {
+            assert!(last - first + 1 >= count, "{count} do not fit {first} to {last}");
+            assert!(number < first || number > last || last - first + 1 > count, "{number} came and is lost");
+        }
+    }
+    assert!(!missing.is_empty());
+}
