@@ -23,9 +23,9 @@ pub static SEQUENCES: PerCpuArray<u64> = PerCpuArray::with_max_entries(Domain::C
 #[map]
 pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(COUNTER_SLOTS as u32, 0);
 
-/// Thread-group ids that pass the pid filter.
+/// Thread-group ids that pass the pid filter. The loader gives it room when that filter is set.
 #[map]
-pub static FILTER_PIDS: HashMap<u32, u32> = HashMap::with_max_entries(65_536, 1);
+pub static FILTER_PIDS: HashMap<u32, u32> = HashMap::with_max_entries(1, 0);
 
 /// Processes whose last threads end at the same moment: the first one in reports the exit.
 #[map]

@@ -80,6 +80,9 @@ impl fmt::Debug for Loaded {
     }
 }
 
+/// Most living processes that the pid filter follows; of more, descendants are missed.
+const FOLLOWED_MAX: u32 = 32_768;
+
 /// What the programs are told about the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KernelTraits {
@@ -247,6 +250,9 @@ fn create_maps(offsets: &Offsets, settings: &Settings, sizes: [u32; 3]) -> Resul
     }
     for scratch in SCRATCHES {
         loader.map_max_entries(scratch, cpus);
+    }
+    if settings.filters & filter_flag::PIDS != 0 {
+        loader.map_max_entries(name::FILTER_PIDS, FOLLOWED_MAX);
     }
     Ok(loader.load(OBJECT)?)
 }
