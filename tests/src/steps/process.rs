@@ -95,17 +95,23 @@ impl Vector {
     }
 }
 
-/// Runs `body` in a child, which then ends with 0; says who it is, and waits for it.
+/// Says who the child is, runs `body` in it, which then ends with 0, and waits for it.
 pub(super) fn fork(body: impl FnOnce()) {
+    let (told, tell) = rustix::pipe::pipe().expect("there are descriptors left");
     // SAFETY: there are no other threads here whose locks the child could miss.
     match unsafe { libc::fork() } {
         0 => {
+            // What parents say of children comes before what these say of theirs.
+            drop(tell);
+            let _ = rustix::io::read(&told, &mut [0_u8; 1]);
+            drop(told);
             body();
             let _ = exit(0);
         }
         child => {
             check(child).expect("a process can be made");
             say("child", child);
+            drop(tell);
             wait_for(child).expect("it is our child");
         }
     }
