@@ -208,7 +208,7 @@ impl Session {
         let loaded = lock(&self.loaded);
         let mut deltas = Vec::new();
         for &kind in Kind::ALL.iter().filter(|kind| kind.domain() == domain) {
-            for reason in LossReason::ALL.into_iter().filter(|reason| reason.in_sequence()) {
+            for reason in LossReason::ALL.into_iter().filter(|&reason| is_stated(reason)) {
                 reader.counters.update(kind, reason, &loaded.counter(kind, reason), &mut deltas);
             }
         }
@@ -227,12 +227,15 @@ impl Session {
         };
         let mut passing = Passing::new(&self.config.filter);
         for entry in entries {
-            let publish = passing.check(&entry) && self.config.wants(Domain::Process);
+            let passes = passing.check(&entry);
             let mut reader = lock(reader);
-            if let Some(tap) = lock(&self.tap).as_deref_mut() {
+            if let Some(tap) = lock(&self.tap).as_deref_mut()
+                && passes
+            {
+                // A recording holds what was asked for, not everybody's command lines.
                 tap.snapshot(&entry);
             }
-            reader.snapshot(&entry, publish);
+            reader.snapshot(&entry, passes && self.config.wants(Domain::Process));
         }
         for pid in passing.descendants {
             if let Err(error) = lock(&self.loaded).follow(pid) {
@@ -315,6 +318,12 @@ impl<'a> Passing<'a> {
         self.filter.uid.is_none_or(|uid| entry.uid == Some(uid))
             && self.filter.cgroup_id.is_none_or(|id| entry.cgroup_id == Some(id))
     }
+}
+
+/// Whether losses of this reason become events. The others are counted where `collector stats` shows them: what was
+/// left out on purpose, and 32-bit calls, which need not have meant an event.
+const fn is_stated(reason: LossReason) -> bool {
+    reason.in_sequence() || matches!(reason, LossReason::CloseUnseen)
 }
 
 /// Decodes process records on behalf of another domain.
