@@ -27,7 +27,7 @@ pub(crate) struct Status {
     pub(crate) pid: u32,
     /// Whether it has ended in order.
     pub(crate) ended: bool,
-    /// When it started, in nanoseconds since 1970.
+    /// When the capture started, in nanoseconds since 1970.
     pub(crate) started_ns: u64,
     /// When this was written, in nanoseconds since 1970.
     pub(crate) written_ns: u64,
@@ -53,8 +53,10 @@ pub(crate) struct Status {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Cost {
-    /// Processor time of all its threads, kernel included, in nanoseconds.
+    /// Processor time of all its threads, kernel included, in nanoseconds, since the capture started.
     pub(crate) cpu_ns: u64,
+    /// Processor time before that: reading the kernel's types, loading and verifying the kernel programs.
+    pub(crate) startup_cpu_ns: u64,
     /// Resident memory in bytes.
     pub(crate) rss_bytes: u64,
 }
@@ -94,14 +96,18 @@ pub(crate) struct SubscriberStatus {
 }
 
 impl Cost {
-    /// The cost of this process so far.
-    pub(crate) fn of_this_process() -> Self {
+    /// The cost of this process so far, `startup_cpu_ns` of which were spent on starting.
+    pub(crate) fn of_this_process(startup_cpu_ns: u64) -> Self {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
         let cpu = u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000
             + u64::try_from(time.tv_nsec).unwrap_or(0);
         let resident = fs::read_to_string("/proc/self/statm").ok();
         let pages = resident.and_then(|statm| statm.split(' ').nth(1)?.parse::<u64>().ok()).unwrap_or(0);
-        Self { cpu_ns: cpu, rss_bytes: pages * rustix::param::page_size() as u64 }
+        Self {
+            cpu_ns: cpu.saturating_sub(startup_cpu_ns),
+            startup_cpu_ns,
+            rss_bytes: pages * rustix::param::page_size() as u64,
+        }
     }
 }
 
@@ -195,7 +201,7 @@ mod tests {
     fn status_survives_the_way_through_the_file() {
         let directory = tempfile::tempdir().unwrap();
         assert_eq!(read(directory.path()).unwrap(), None);
-        let status = Status { pid: 7, cost: Cost::of_this_process(), ..Status::default() };
+        let status = Status { pid: 7, cost: Cost::of_this_process(0), ..Status::default() };
         assert!(status.cost.cpu_ns > 0 && status.cost.rss_bytes > 100_000, "{:?}", status.cost);
         write(directory.path(), &status).unwrap();
         write(directory.path(), &status).unwrap();

@@ -37,7 +37,7 @@ impl StoreConfig {
             batch_delay: Duration::from_millis(250),
             busy_timeout: Duration::from_secs(1),
             retry_min: Duration::from_millis(500),
-            retry_max: Duration::from_secs(30),
+            retry_max: Duration::from_secs(5),
         }
     }
 

@@ -18,6 +18,8 @@ use crate::schema;
 const PAGE_SIZE: i64 = 8_192;
 /// Pages in the write-ahead log that start a checkpoint: 8 MiB.
 const CHECKPOINT_PAGES: i64 = 1_024;
+/// Kilobytes of pages in memory: a full batch fits, so that none is written to the log before its transaction ends.
+const CACHE_KIB: i64 = 4_096;
 /// To what the log is cut after a checkpoint, should a long query have made it longer.
 const LOG_BYTES: i64 = 16 << 20;
 /// Most rows deleted in one transaction: bounds how long retention keeps the writer from its queue.
@@ -75,6 +77,7 @@ impl Database {
         connection.pragma_update(None, "journal_mode", "WAL").map_err(sqlite)?;
         // With a write-ahead log NORMAL loses at most the last transactions in a power cut, and never damages the database.
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(sqlite)?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIB).map_err(sqlite)?;
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(sqlite)?;
         connection.pragma_update(None, "journal_size_limit", LOG_BYTES).map_err(sqlite)?;
         let mut database = Self {

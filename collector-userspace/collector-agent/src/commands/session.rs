@@ -25,6 +25,9 @@ const SOURCES_PATIENCE: Duration = Duration::from_millis(1_200);
 /// The subscribers' part.
 const SUBSCRIBERS_PATIENCE: Duration = Duration::from_millis(600);
 
+/// The output's name on the bus.
+const OUTPUT: &str = "output";
+
 /// A collector and its subscribers, before and while it runs.
 pub(super) struct Session {
     runtime: Runtime,
@@ -118,7 +121,7 @@ impl Session {
                 ("pretty", Formatter::Pretty(Box::new(pretty)))
             }
         };
-        let events = self.subscribe("output", queue)?;
+        let events = self.subscribe(OUTPUT, queue)?;
         let handle = self.collector.handle();
         let thread = OutputThread::start(events, formatter, target, Tally::new(format, &name), move || {
             handle.shutdown();
@@ -201,12 +204,16 @@ impl Session {
             std::io::Result::Ok(result)
         })?;
         let store_finished = store.as_ref().is_none_or(StoreWriter::is_finished);
+        let runtime_stats = handle.statistics();
+        let subscriber =
+            |id| runtime_stats.event_bus.subscribers.iter().find(|subscriber| subscriber.id == id);
+        let output = output.map(|output| output.finish(subscriber(OUTPUT)));
         Ok(Ended {
             result,
-            runtime: handle.statistics(),
-            output: output.map(OutputThread::finish),
+            output,
             store: store.map(|store| store.finish(Duration::ZERO)),
             store_finished,
+            runtime: runtime_stats,
         })
     }
 }

@@ -105,9 +105,10 @@ fn head(out: &mut String, status: &Status, running: bool, now: SystemTime) {
     let _ = writeln!(out, "collector {version}, pid {pid}, {state} {}", human::duration(time));
     let _ = writeln!(
         out,
-        "{} events, {lost}; {} of processor time ({share:.2} %), {}",
+        "{} events, {lost}; {} of processor time ({share:.2} %) after {} to start, {}",
         human::count(status.bus.published),
         human::duration(cpu),
+        human::duration(Duration::from_nanos(cost.startup_cpu_ns)),
         human::bytes(cost.rss_bytes)
     );
     for source in status.sources.iter().filter(|source| source.last_error.is_some()) {
@@ -266,7 +267,7 @@ mod tests {
             started_ns: START,
             written_ns: START + 60_000_000_000,
             interval_ns: 2_000_000_000,
-            cost: Cost { cpu_ns: 90_000_000, rss_bytes: 24 << 20 },
+            cost: Cost { cpu_ns: 90_000_000, startup_cpu_ns: 400_000_000, rss_bytes: 24 << 20 },
             plan: vec![PlannedKind {
                 kind: "file.open".to_owned(),
                 captured: true,

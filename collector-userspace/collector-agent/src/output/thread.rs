@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use collector_core::json::HostInfo;
-use collector_core::{BusEvent, CollectionEvent, Subscription, TryRecvError};
+use collector_core::{BusEvent, CollectionEvent, SubscriberStatistics, Subscription, TryRecvError};
 
 use super::pretty::Pretty;
 use super::{OutputStats, Tally, Target, json};
 
 /// Most events written in one go.
 const BATCH: usize = 1_024;
+/// Shortest time from one write to the next. The first event after a pause is written at once; in a burst, a millisecond of
+/// events shares one write and one wake-up, each of which costs more than forming the line.
+const PACE: Duration = Duration::from_millis(1);
 /// Only bounds how long the thread sleeps; events wake it.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -69,13 +72,16 @@ impl OutputThread {
         self.thread.is_finished()
     }
 
-    /// Ends the output. A thread that is not [finished](Self::is_finished) waits for a reader that does not read: it is left
-    /// alone, and ends with the process.
-    pub(crate) fn finish(self) -> OutputStats {
+    /// Ends the output; `subscriber` is what the bus counted for it. A thread that is not [finished](Self::is_finished)
+    /// waits for a reader that does not read: it is left alone, ends with the process, and what it has is lost.
+    pub(crate) fn finish(self, subscriber: Option<&SubscriberStatistics>) -> OutputStats {
         let Self { tally, thread } = self;
         if !thread.is_finished() {
-            tally.lock().last_error =
-                Some("the reader of the output did not take everything in time".to_owned());
+            let mut stats = tally.lock();
+            let written: u64 = stats.events.values().sum();
+            let taken = subscriber.map_or(0, |subscriber| subscriber.delivered + subscriber.queued as u64);
+            stats.lost = stats.lost.max(taken.saturating_sub(written));
+            stats.last_error = Some("its reader did not read in time".to_owned());
         } else if thread.join().is_err() {
             tally.lock().last_error = Some("the output failed".to_owned());
         }
@@ -102,6 +108,7 @@ struct Output {
 impl Output {
     fn run(&mut self, events: &mut Subscription) -> End {
         let mut batch = Vec::with_capacity(BATCH);
+        let mut written: Option<Instant> = None;
         loop {
             batch.clear();
             match events.recv_blocking_many(&mut batch, BATCH, IDLE) {
@@ -109,10 +116,17 @@ impl Output {
                 Err(TryRecvError::Empty) => continue,
                 Err(TryRecvError::Closed) => return End::NoMoreEvents,
             }
+            let early = written.and_then(|written| PACE.checked_sub(written.elapsed()));
+            if let Some(early) = early.filter(|_| batch.len() < BATCH) {
+                std::thread::sleep(early);
+                // Nothing more, or the end: the next round sees it, too.
+                let _ = events.recv_blocking_many(&mut batch, BATCH, Duration::ZERO);
+            }
             if self.write(&batch) == Some(ErrorKind::BrokenPipe) {
                 self.tally.lock().closed = true;
                 return End::ReaderGone;
             }
+            written = Some(Instant::now());
         }
     }
 
