@@ -53,6 +53,8 @@ pub fn adapt_file(
         size: inode.map(|_| wire.size),
         mode: known(wire.mode),
         kind,
+        // The programs report what succeeded.
+        result: Some(0),
         meta: context.meta(&wire.header, Domain::File, record.capture),
         process,
         inode,

@@ -373,7 +373,7 @@ fn what_is_unknown_of_a_file_is_absent() {
     });
     let event = file_event(&bytes.build());
     assert_eq!((event.inode, event.size, event.device, event.mode), (None, None, None, None));
-    assert_eq!((event.owner, event.mount_ns, event.result), (None, None, None));
+    assert_eq!((event.owner, event.mount_ns), (None, None));
 }
 
 #[test]
