@@ -15,6 +15,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::unwrap_used,
+    clippy::print_stderr,
     clippy::print_stdout,
     reason = "a harness: a panic is how a test fails, and actors talk to it over stdout"
 )]
@@ -22,6 +23,7 @@
 mod actor;
 mod capture;
 mod cgroup;
+pub mod load;
 pub mod steps;
 mod trace;
 mod watch;

@@ -21,17 +21,19 @@ pub const fn payload(connection: u32) -> usize {
 /// What went wrong first.
 pub fn run(what: &str, count: u32, tag: &str) -> io::Result<()> {
     match what {
-        "exec" => (0..count).try_for_each(|number| exec(number, tag)),
+        "exec" => exec(Path::new(SHORT_LIVED), count, tag),
         "tcp" => tcp(count),
         "file" => (0..count).try_for_each(|number| file(Path::new(tag), number)),
         other => Err(io::Error::other(format!("there is no load {other:?}: exec, tcp, file"))),
     }
 }
 
-/// Starts a program with an argument nobody else uses, and waits for its end.
-fn exec(number: u32, tag: &str) -> io::Result<()> {
-    Command::new(SHORT_LIVED).arg(format!("{tag}-{number}")).spawn()?.wait()?;
-    Ok(())
+/// Starts a program again and again with an argument nobody else uses, and waits for its end.
+pub(crate) fn exec(program: &Path, count: u32, tag: &str) -> io::Result<()> {
+    (0..count).try_for_each(|number| {
+        Command::new(program).arg(format!("{tag}-{number}")).spawn()?.wait()?;
+        Ok(())
+    })
 }
 
 /// Connections to ourselves, over IPv4 and IPv6 in turns, with some bytes both ways.

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod apt;
+mod bench;
 mod build;
 mod command;
 mod ebpf;
@@ -55,6 +56,8 @@ enum Verb {
     Ci,
     /// Run the fuzz targets for a while each.
     Fuzz(fuzz::Args),
+    /// Measure what the agent costs: loads without and with it, latency, idle, memory.
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Verb::Tidy => tidy::tidy(&project),
         Verb::Ci => test::ci(&project),
         Verb::Fuzz(args) => fuzz::fuzz(&project, &args),
+        Verb::Bench(args) => bench::bench(&project, &args),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
