@@ -1,5 +1,6 @@
 //! Recorded bytes through the whole pipeline, without privileges: the same bytes give the same JSON, and damaged ones
 //! give errors.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::path::PathBuf;
@@ -28,7 +29,8 @@ fn replay(bytes: &[u8]) -> Result<(String, bool), CaptureFileError> {
 #[test]
 fn a_recording_gives_the_same_json_every_time_and_everywhere() {
     let recording = Replay::open(fixture("small.cap")).unwrap();
-    let host = HostInfo { host: recording.header().host.clone(), boot_id: recording.header().boot_id.clone() };
+    let host =
+        HostInfo { host: recording.header().host.clone(), boot_id: recording.header().boot_id.clone() };
     let expected = fs::read_to_string(fixture("small.json")).unwrap();
     for _ in 0..2 {
         let mut lines = Vec::new();
