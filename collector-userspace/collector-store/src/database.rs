@@ -14,10 +14,11 @@ use crate::error::StoreError;
 use crate::row::{Encoder, INSERT, nanoseconds};
 use crate::schema;
 
-/// Events are a few hundred bytes to a few kilobytes: with the default of 4,096 every fourth would need overflow pages.
-const PAGE_SIZE: i64 = 8_192;
+/// Larger pages mean fewer calls and less waste for rows of 400 to 2,000 bytes (measured: 8.5 µs an event with 8 KiB, 7.7 with
+/// 16, 6.7 with 32), and more bytes per transaction when little happens, because every kind has its own hot index page.
+const PAGE_SIZE: i64 = 16_384;
 /// Pages in the write-ahead log that start a checkpoint: 8 MiB.
-const CHECKPOINT_PAGES: i64 = 1_024;
+const CHECKPOINT_PAGES: i64 = 512;
 /// Kilobytes of pages in memory: a full batch fits, so that none is written to the log before its transaction ends.
 const CACHE_KIB: i64 = 4_096;
 /// To what the log is cut after a checkpoint, should a long query have made it longer.
