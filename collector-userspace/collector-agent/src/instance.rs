@@ -2,8 +2,9 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -18,6 +19,14 @@ pub(crate) enum InstanceError {
     Running {
         /// Its process id, if it could be read.
         pid: Option<u32>,
+    },
+    /// Whoever owns the directory could make this process overwrite something.
+    #[error("the runtime directory {} belongs to another user (uid {owner}): name another one with --runtime-dir", path.display())]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
     },
     /// The directory or the lock cannot be used.
     #[error("cannot use the runtime directory {}: {source}", path.display())]
@@ -35,6 +44,10 @@ impl Instance {
     pub(crate) fn claim(runtime_dir: &Path) -> Result<Self, InstanceError> {
         let unusable = |source| InstanceError::Unusable { path: runtime_dir.to_owned(), source };
         crate::paths::make_dir(runtime_dir, 0o755).map_err(unusable)?;
+        let owner = std::fs::metadata(runtime_dir).map_err(unusable)?.uid();
+        if owner != 0 && owner != rustix::process::geteuid().as_raw() {
+            return Err(InstanceError::Foreign { path: runtime_dir.to_owned(), owner });
+        }
         let path = runtime_dir.join(LOCK);
         let mut file = OpenOptions::new()
             .read(true)
@@ -45,7 +58,7 @@ impl Instance {
             .custom_flags(libc::O_NOFOLLOW)
             .open(path)
             .map_err(unusable)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        match lock(&file) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => return Err(InstanceError::Running { pid: read_pid(&mut file) }),
             Err(errno) => return Err(unusable(errno.into())),
@@ -62,6 +75,17 @@ impl Instance {
             _ => None,
         }
     }
+}
+
+/// Takes the lock. Somebody who only [looks](Instance::running) holds it for a moment, an agent for long.
+fn lock(file: &File) -> Result<(), Errno> {
+    for _ in 0..5 {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(Duration::from_millis(10)),
+            result => return result,
+        }
+    }
+    Err(Errno::WOULDBLOCK)
 }
 
 fn read_pid(file: &mut File) -> Option<u32> {

@@ -160,8 +160,13 @@ pub fn query_each(
 }
 
 fn open(path: &Path) -> Result<Connection, QueryError> {
-    if !path.exists() {
-        return Err(QueryError::Missing(path.to_owned()));
+    match std::fs::File::open(path) {
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(QueryError::Missing(path.to_owned()));
+        }
+        // SQLite would only say that it is unable to open the file.
+        Err(source) => return Err(StoreError::Io { path: path.to_owned(), source }.into()),
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection =

@@ -2,6 +2,7 @@
 
 use std::io::{BufWriter, Write};
 use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 
 use collector_store::{Limits, QueryError, Value, query, query_each, quote};
 
@@ -12,11 +13,12 @@ use crate::cli::{QueryArgs, RowFormat};
 use crate::failure::{Failure, Kind};
 use crate::output::table::{Align, Table};
 use crate::output::{human, message, print};
+use crate::paths::Paths;
 
 pub(super) fn run(context: &Context, args: &QueryArgs) -> Result<(), Failure> {
     let config = context.configure()?.config;
     let QueryArgs { sql, db, format, timeout, limit } = args;
-    let path = db.clone().or(config.store.path).unwrap_or_else(|| context.paths.database());
+    let path = db.clone().or(config.store.path).unwrap_or_else(|| default_database(&context.paths));
     let limits =
         Limits { time: timeout.0, rows: if *limit == 0 { u64::MAX } else { *limit }, ..Limits::default() };
     let truncated = match format {
@@ -61,9 +63,15 @@ pub(super) fn run(context: &Context, args: &QueryArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// One's own database, or, where one has none, the system's.
+fn default_database(paths: &Paths) -> PathBuf {
+    let system = Paths::of_system().database();
+    if !paths.database().exists() && system.exists() { system } else { paths.database() }
+}
+
 /// Prints row after row. Says whether there would have been more.
 fn each(
-    path: &std::path::Path,
+    path: &Path,
     sql: &str,
     limits: &Limits,
     mut print: impl FnMut(&mut dyn Write, &[String], Vec<Value>) -> std::io::Result<()>,

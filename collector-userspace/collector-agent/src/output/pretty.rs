@@ -301,3 +301,6 @@ enum User<'a> {
 fn base_name(path: &Text) -> &[u8] {
     path.as_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

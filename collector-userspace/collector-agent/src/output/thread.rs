@@ -137,7 +137,10 @@ impl Output {
             // So that the next event has a line of its own.
             buffer.push(b'\n');
         }
-        if let Formatter::Pretty(pretty) = formatter {
+        if let Formatter::Pretty(pretty) = formatter
+            && pretty.width.is_some()
+        {
+            // Terminals change their size.
             pretty.width = target.width();
         }
         for event in batch {
