@@ -21,6 +21,7 @@
 )]
 
 mod actor;
+mod agent;
 mod capture;
 mod cgroup;
 pub mod load;
@@ -30,6 +31,7 @@ mod watch;
 pub mod workload;
 
 pub use actor::{Actor, Finished, actor_program};
+pub use agent::{Agent, EndedAgent, run_agent};
 pub use capture::{Capture, quiet, watch_alone};
 pub use cgroup::ChildCgroup;
 pub use trace::{Event, Trace};

@@ -15,6 +15,7 @@
 //! | `comm NAME` | sets the thread's name |
 //! | `user UID` | gives up root for this user and group |
 //! | `unshare NAMESPACE`, `mount FROM TO`, `chroot DIR`, `chdir DIR` | changes what it sees; mounts become private |
+//! | `tmpfs DIR SIZE` | mounts a file system of that size |
 
 use std::ffi::CString;
 use std::io;
@@ -57,6 +58,7 @@ pub(super) fn step(stage: &Stage, words: &[&str]) -> Option<io::Result<()>> {
         ["user", id] => user(number(id)),
         ["unshare", namespace] => unshare(namespace),
         ["mount", from, to] => mount(from, to, libc::MS_BIND | libc::MS_REC),
+        ["tmpfs", dir, size] => tmpfs(dir, size),
         // SAFETY: a string that lives on.
         ["chroot", dir] => check(unsafe { libc::chroot(c_string(dir).as_ptr()) }).map(drop),
         ["chdir", dir] => std::env::set_current_dir(dir),
@@ -245,4 +247,12 @@ fn mount(from: &str, to: &str, flags: libc::c_ulong) -> io::Result<()> {
     let (from, to) = (c_string(from), c_string(to));
     // SAFETY: strings that live on; no type and no data are needed.
     check(unsafe { libc::mount(from.as_ptr(), to.as_ptr(), null(), flags, null()) }).map(drop)
+}
+
+fn tmpfs(dir: &str, size: &str) -> io::Result<()> {
+    let (dir, kind, options) = (c_string(dir), c"tmpfs", c_string(format!("size={size}")));
+    let flags = libc::MS_NOSUID | libc::MS_NODEV;
+    // SAFETY: strings that live on.
+    check(unsafe { libc::mount(kind.as_ptr(), dir.as_ptr(), kind.as_ptr(), flags, options.as_ptr().cast()) })
+        .map(drop)
 }
