@@ -1,3 +1,5 @@
+//! Behaviour of the bus: delivery, filters, policies, counters.
+
 use std::time::Duration;
 
 use tokio::time::Instant;

@@ -1,3 +1,5 @@
+//! Behaviour of the collector: sources of every temper, shutdown, statistics.
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -98,7 +100,7 @@ fn sender(name: &'static str, pids: std::ops::Range<u32>) -> Script {
 
 async fn shutdown_of(flag: Flag) {
     while !flag.load(Ordering::Relaxed) {
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await; // deadline: polls until the condition holds
     }
 }
 
@@ -145,7 +147,7 @@ async fn eventually(what: &str, so: impl Fn() -> bool) {
     let start = Instant::now();
     while !so() {
         assert!(start.elapsed() < SLACK * 4, "waited in vain until {what}");
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await; // deadline: polls until the condition holds
     }
 }
 

@@ -1,3 +1,5 @@
+//! The JSON lines of one event per kind, filled and minimal.
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
