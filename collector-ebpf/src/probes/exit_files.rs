@@ -18,8 +18,10 @@ pub fn exit_files(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the argument is a typed task pointer; the scratch buffer is a valid map value.
     unsafe {
         let files = follow(task, offset!(task_files));
-        // While others use the table, nothing is closed.
-        if load::<u32>(files, offset!(files_count)) != 1 {
+        let living: u32 = load(follow(task, offset!(task_signal)), offset!(signal_live));
+        // While others use the table, nothing is closed. Threads that end at once each still see the others use it:
+        // the end of their process ends what it wrote, whoever closes it. Each file is reported once all the same.
+        if load::<u32>(files, offset!(files_count)) != 1 && living != 0 {
             return 0;
         }
         let Some(scratch) = Scratch::get(&QUIT_SCRATCH) else { return 0 };

@@ -91,7 +91,7 @@ pub const NAMES: &[Field] = fields! {
 /// Which descriptors are open.
 pub const OPEN_SET: &[Field] = fields! { fdt_open };
 /// Whether a process that ends is the last to use its descriptors.
-pub const LEFT_OPEN: &[Field] = fields! { files_count };
+pub const LEFT_OPEN: &[Field] = fields! { files_count task_signal signal_live };
 /// Ends of a connection. IPv6 is left out on kernels built without it: such a socket cannot exist there.
 pub const SOCKET: &[Field] = fields! {
     sk_family sk_protocol sk_state inet_sport sk_dport sk_daddr sk_rcv_saddr
