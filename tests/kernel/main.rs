@@ -4,6 +4,7 @@
 
 mod agent;
 mod complete;
+mod evasion;
 mod file;
 mod filter;
 mod network;

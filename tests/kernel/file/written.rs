@@ -128,6 +128,18 @@ fn many_files_left_open_are_all_reported() {
 }
 
 #[test]
+fn a_file_left_open_by_threads_that_end_at_once_is_reported_once() {
+    const TIMES: usize = 1000;
+    let dir = Dir::new();
+    let times = format!("repeat {TIMES}");
+    let steps = [&*times, "fork", "open f w,creat x", "write f 5", "rush 3", "end", "end"];
+    let trace = watch(&dir, steps);
+    let told = tell_all(&trace, &dir);
+    let reported = told.iter().filter(|it| *it == "modify x 5 written (write, closed_by_exit)").count();
+    assert_eq!(reported, TIMES);
+}
+
+#[test]
 fn a_file_whose_process_is_killed_is_reported() {
     check(
         &["fork", "open f w,creat x", "write f 5", "kill 9", "end"],

@@ -53,6 +53,13 @@ fn the_code_of_a_process_ended_by_another_thread_is_that_threads() {
 }
 
 #[test]
+fn the_code_of_a_process_whose_threads_end_one_by_one_is_the_first_threads() {
+    let trace = watch(Actor::new(["fork", "leave 9", "end"]));
+    let child = trace.actor().number("child");
+    trace.of("process.exit", child).shows(json!({"process": {"exit": {"code": 9, "signal": null}}}));
+}
+
+#[test]
 fn a_process_whose_threads_end_at_once_ends_once() {
     const TIMES: usize = 300;
     let times = format!("repeat {TIMES}");

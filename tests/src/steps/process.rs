@@ -11,7 +11,10 @@
 //! | `nameless PROGRAM ARGUMENT...` | deletes the program, and becomes it |
 //! | `orphan` | goes on in a child, whose parent has ended; the actor adopts it |
 //! | `exit CODE`, `kill SIGNAL` | ends |
+//! | `leave CODE` | ends this thread alone |
 //! | `rush N` | N further threads and this one end at the same moment |
+//! | `io_uring` | sets one up |
+//! | `int80 DIR` | makes a directory by a 32-bit system call; says `compat` and its result, or that there are none |
 //! | `comm NAME` | sets the thread's name |
 //! | `user UID` | gives up root for this user and group |
 //! | `unshare NAMESPACE`, `mount FROM TO`, `chroot DIR`, `chdir DIR` | changes what it sees; mounts become private |
@@ -49,12 +52,15 @@ pub(super) fn step(stage: &Stage, words: &[&str]) -> Option<io::Result<()>> {
         ["exit", code] => exit(number(code)),
         // SAFETY: no preconditions, as for the others below that take numbers.
         ["kill", signal] => check(unsafe { libc::kill(libc::getpid(), number(signal)) }).map(drop),
+        ["leave", code] => leave(number(code)),
         ["rush", others] => rush(number(others)),
         ["comm", name] => {
             let name = c_string(name);
             // SAFETY: a string that lives on.
             check(unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) }).map(drop)
         }
+        ["io_uring"] => io_uring(),
+        ["int80", dir] => int80(dir),
         ["user", id] => user(number(id)),
         ["unshare", namespace] => unshare(namespace),
         ["mount", from, to] => mount(from, to, libc::MS_BIND | libc::MS_REC),
@@ -204,18 +210,22 @@ fn nameless(vector: &Vector) -> io::Result<()> {
 /// The last of several threads to end ends the process: they all try to be it.
 fn rush(others: usize) -> io::Result<()> {
     let barrier = Barrier::new(others + 1);
-    let leave = || {
+    let leave_at_once = || {
         barrier.wait();
-        // SAFETY: ends this thread alone, without running anything of Rust's.
-        unsafe { libc::syscall(libc::SYS_exit, 0) };
+        let _ = leave(0);
     };
     std::thread::scope(|scope| {
         for _ in 0..others {
-            scope.spawn(leave);
+            scope.spawn(leave_at_once);
         }
-        leave();
+        leave_at_once();
     });
     Ok(())
+}
+
+fn leave(code: c_int) -> io::Result<()> {
+    // SAFETY: ends this thread alone, without running anything of Rust's.
+    check(unsafe { libc::syscall(libc::SYS_exit, code) }).map(drop)
 }
 
 fn user(id: u32) -> io::Result<()> {
@@ -255,4 +265,56 @@ fn tmpfs(dir: &str, size: &str) -> io::Result<()> {
     // SAFETY: strings that live on.
     check(unsafe { libc::mount(kind.as_ptr(), dir.as_ptr(), kind.as_ptr(), flags, options.as_ptr().cast()) })
         .map(drop)
+}
+
+fn io_uring() -> io::Result<()> {
+    // `struct io_uring_params`, all zero: defaults.
+    let mut parameters = [0_u64; 15];
+    // SAFETY: a writable structure of that size. The descriptor stays open.
+    check(unsafe { libc::syscall(libc::SYS_io_uring_setup, 1, parameters.as_mut_ptr()) }).map(drop)
+}
+
+/// A program may enter the kernel by the 32-bit gate, with other numbers for the same calls.
+#[cfg(target_arch = "x86_64")]
+fn int80(dir: &str) -> io::Result<()> {
+    const MKDIR: i32 = 39;
+    let name = c_string(dir);
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_32BIT;
+    // SAFETY: a new mapping, in the part of memory that 32 bits reach.
+    let memory =
+        unsafe { libc::mmap(std::ptr::null_mut(), 4096, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
+    check(memory as i64)?;
+    let bytes = name.as_bytes_with_nul();
+    // SAFETY: the mapping is a page, and the name shorter.
+    unsafe { memory.cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+    // The gate may be closed: then the process gets a signal, so it is tried in a child.
+    // SAFETY: as for `fork`.
+    let child = check(unsafe { libc::fork() })? as pid_t;
+    if child == 0 {
+        let mut result = MKDIR;
+        // SAFETY: a system call with valid arguments; rbx, which the compiler keeps for itself, is put back.
+        unsafe {
+            std::arch::asm!(
+                "xchg rbx, {name}",
+                "int 0x80",
+                "xchg rbx, {name}",
+                name = inout(reg) memory => _,
+                inout("eax") result,
+                in("ecx") 0o755,
+                out("r8") _, out("r9") _, out("r10") _, out("r11") _,
+            );
+        }
+        return exit(i32::from(result != 0));
+    }
+    let mut status = 0;
+    // SAFETY: a writable number.
+    check(unsafe { libc::waitpid(child, &raw mut status, 0) })?;
+    say("compat", if libc::WIFSIGNALED(status) { "none".to_owned() } else { status.to_string() });
+    Ok(())
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn int80(_: &str) -> io::Result<()> {
+    say("compat", "none");
+    Ok(())
 }

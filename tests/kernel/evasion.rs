@@ -1,0 +1,33 @@
+//! What this way of looking cannot see, it counts or marks.
+
+use collector_tests::{Actor, Capture, quiet, watch};
+use serde_json::json;
+
+use crate::Dir;
+
+#[test]
+fn a_process_that_can_act_without_system_calls_is_marked() {
+    let trace = watch(Actor::new(["fork", "io_uring", "fork", "end", "end"]));
+    let children: Vec<u32> = trace.actor().all_said("child").map(|child| child.parse().unwrap()).collect();
+    let &[child, grandchild] = &children[..] else { panic!("{children:?}") };
+    trace.of("process.exit", child).shows(json!({"process": {"flags": ["io_uring"]}}));
+    trace.of("process.exit", grandchild).shows(json!({"process": {"flags": null}}));
+}
+
+#[test]
+fn a_system_call_through_the_32_bit_gate_is_counted_as_unseen() {
+    let dir = Dir::new();
+    let actor = Actor::in_dir(dir.path(), ["int80 unseen"]);
+    let capture = Capture::start(&quiet(&[actor.pid()]));
+    let finished = actor.finish();
+    let trace = capture.finish();
+    match finished.said("compat") {
+        "none" => println!("left out: this kernel has no 32-bit gate"),
+        result => {
+            assert_eq!(result, "0");
+            assert!(dir.path().join("unseen").is_dir());
+            let counted = trace.stats().losses.iter().find(|loss| loss.reason == "compat_syscall");
+            assert!(counted.is_some_and(|loss| loss.is_loss && loss.count > 0), "{:?}", trace.stats().losses);
+        }
+    }
+}
