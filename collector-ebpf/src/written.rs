@@ -11,7 +11,7 @@ use crate::scratch::FileScratch;
 use crate::{emit, file, filter, task};
 
 /// Looks at a descriptor, or past 64 closed ones, in one go.
-const LOOKS: u32 = 96;
+const LOOKS: u32 = 256;
 /// Most files reported in one go: the length of `Scratch::pending`.
 const PENDING: u32 = 16;
 
@@ -54,7 +54,7 @@ unsafe fn step(scratch: *mut FileScratch) -> bool {
             return false;
         }
         write_volatile(&raw mut (*scan).fd, fd + 1);
-        if fd % 64 == 0 {
+        if fd.is_multiple_of(64) {
             let bitmap = read_volatile(&raw const (*scan).bitmap);
             write_volatile(&raw mut (*scan).word, read(bitmap + u64::from(fd / 8)));
         }
@@ -119,17 +119,21 @@ pub unsafe fn more(scratch: *mut FileScratch) -> bool {
     unsafe { read_volatile(&raw const (*scratch).pending_len) != 0 }
 }
 
-/// Counts the noted files that will not be reported.
+/// Counts the noted files that will not be reported, and forgets them.
 ///
 /// # Safety
 /// As for [`collect`].
 #[inline(always)]
 pub unsafe fn count_rest(scratch: *mut FileScratch) {
-    // SAFETY: by the caller's promise.
-    let left = unsafe { read_volatile(&raw const (*scratch).pending_len) };
-    for index in 0..PENDING {
-        if index < left {
-            emit::count(Kind::FileModify, LossReason::CloseUnseen);
+    // SAFETY: by the caller's promise; the index is masked to the array.
+    unsafe {
+        let left = read_volatile(&raw const (*scratch).pending_len);
+        for index in 0..PENDING {
+            if index < left {
+                let description = (*scratch).pending[(black_box(index) & (PENDING - 1)) as usize];
+                let _ = WRITTEN.remove(description);
+                emit::count(Kind::FileModify, LossReason::CloseUnseen);
+            }
         }
     }
 }

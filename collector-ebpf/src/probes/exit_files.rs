@@ -44,6 +44,8 @@ pub fn file_quit(ctx: BtfTracePointContext) -> i32 {
         } else if written::more(scratch) {
             QUIT_STAGES.tail_call(&ctx, 0);
         }
+        // No further run is possible: say how many files stay unreported.
+        written::count_rest(scratch);
     }
     0
 }

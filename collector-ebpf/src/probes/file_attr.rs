@@ -111,6 +111,15 @@ pub fn file_xattr(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
+/// `setxattrat(dirfd, name, …)`, `removexattrat`.
+#[btf_tracepoint(function = "sys_exit")]
+pub fn file_xattrat(ctx: BtfTracePointContext) -> i32 {
+    let call = Call::new(&ctx);
+    let change = Change::of(file_flag::XATTR_CHANGED);
+    by_name(&ctx, call.argument::<0>() as i32, call.argument::<1>(), change);
+    0
+}
+
 /// `fsetxattr(fd, …)`, `fremovexattr`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_fxattr(ctx: BtfTracePointContext) -> i32 {

@@ -41,6 +41,8 @@ pub fn file_close_rest(ctx: BtfTracePointContext) -> i32 {
         } else if written::more(scratch) {
             ENTER_STAGES.tail_call(&ctx, 1);
         }
+        // No further run is possible: say how many files stay unreported.
+        written::count_rest(scratch);
     }
     0
 }

@@ -52,17 +52,18 @@ fn opened(ctx: &BtfTracePointContext) {
         let description = file::description(task, fd as i32);
         let Some(scratch) = Scratch::get(&FILE_SCRATCH) else { return };
         let opened = file::look(scratch, description);
-        if opened.mode & (FMODE_WRITE | FMODE_CREATED) == 0 || !file::is_storage(opened.inode_mode) {
+        let created = opened.mode & FMODE_CREATED != 0;
+        // The kernel drops O_TRUNC from the description: ask the call. It empties the file even when opened for reading.
+        let truncated = !created && (opened.flags | truncating(ctx)) & O_TRUNC != 0;
+        let changes = opened.mode & (FMODE_WRITE | FMODE_CREATED) != 0 || truncated;
+        if !changes || !file::is_storage(opened.inode_mode) {
             return;
         }
         // The address is new to us: an entry under it belongs to a description closed out of sight.
         if WRITTEN.remove(description).is_ok() {
             emit::count(Kind::FileModify, LossReason::CloseUnseen);
         }
-        let created = opened.mode & FMODE_CREATED != 0;
         let kind = if created { Kind::FileCreate } else { Kind::FileOpen };
-        // The kernel drops O_TRUNC from the description on some versions: ask the call where it has flags.
-        let truncated = !created && (opened.flags | truncating(ctx)) & O_TRUNC != 0;
         if truncated && filter::wanted(task, Kind::FileModify) {
             let _ = WRITTEN.insert(
                 description,

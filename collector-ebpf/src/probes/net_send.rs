@@ -74,7 +74,8 @@ pub fn net_send(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// Addresses of a packet; `None` for other protocols and for later fragments, which carry no ports.
+/// Addresses of a packet; `None` for other protocols, for later fragments, which carry no ports, and for IPv6 packets with
+/// extension headers (fragments among them).
 #[inline(always)]
 fn ends(protocol: u16, network: u64) -> Option<Ends> {
     match protocol {
@@ -89,7 +90,14 @@ fn ends(protocol: u16, network: u64) -> Option<Ends> {
         }
         ETH_P_IPV6 => {
             let words: [u64; 5] = read(network);
-            Some(Ends { family: AF_INET6, source: [words[1], words[2]], target: [words[3], words[4]] })
+            // Behind any other header the ports are not where they seem: later fragments carry payload there, which
+            // the program chooses.
+            let next_header = words[0].to_ne_bytes()[6];
+            (u16::from(next_header) == IPPROTO_UDP).then(|| Ends {
+                family: AF_INET6,
+                source: [words[1], words[2]],
+                target: [words[3], words[4]],
+            })
         }
         _ => None,
     }

@@ -144,8 +144,13 @@ impl Status {
 
     /// Events the kernel side lost, and events lost on the way to output and store.
     pub(crate) fn lost(&self) -> (u64, u64) {
-        let kernel = self.capture.domains.iter().map(|domain| domain.lost + domain.decode_errors).sum();
-        let dropped: u64 = self.bus.subscribers.iter().map(|subscriber| subscriber.dropped).sum();
+        let undecodable: u64 = self.capture.domains.iter().map(|domain| domain.decode_errors).sum();
+        let counted = self.capture.losses.iter().filter(|loss| loss.is_loss).map(|loss| loss.count);
+        let kernel = undecodable + counted.sum::<u64>();
+        // What a subscriber has not taken at the end nobody will.
+        let left = |subscriber: &SubscriberStatus| if self.ended { subscriber.queued } else { 0 };
+        let dropped: u64 =
+            self.bus.subscribers.iter().map(|subscriber| subscriber.dropped + left(subscriber)).sum();
         let outputs: u64 = self.outputs.iter().map(|output| output.lost).sum();
         let store = self.store.as_ref().map_or(0, StoreStats::lost_total);
         (kernel, dropped + outputs + store)

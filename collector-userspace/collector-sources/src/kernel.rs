@@ -48,6 +48,12 @@ pub enum StartError {
         /// Reason.
         source: std::io::Error,
     },
+    /// Pids of the kernel would mean other processes here.
+    #[error(
+        "this is a pid namespace of its own: the kernel's pids mean other processes here; run collector in the initial one \
+         (containers: with the host's pid namespace)"
+    )]
+    PidNamespace,
     /// No process to filter on.
     #[error("no process {0}: it does not exist or has ended")]
     NoProcess(u32),
@@ -78,6 +84,9 @@ impl KernelCapture {
     /// # Errors
     /// See [`StartError`]; nothing stays behind in the kernel.
     pub fn start(config: &KernelConfig) -> Result<Self, StartError> {
+        if !in_initial_pid_namespace() {
+            return Err(StartError::PidNamespace);
+        }
         for &pid in &config.filter.pids {
             if !std::path::Path::new("/proc").join(pid.to_string()).exists() {
                 return Err(StartError::NoProcess(pid));
@@ -175,6 +184,13 @@ impl CaptureHandle {
 /// Kinds without which nobody knows who acted: captured always, published when wanted.
 fn identity_kinds() -> u64 {
     Kind::ProcessExec.bit() | Kind::ProcessFork.bit() | Kind::ProcessExit.bit()
+}
+
+/// Whether this process is in the namespace whose pids the kernel programs see. Where `/proc` does not say: yes.
+fn in_initial_pid_namespace() -> bool {
+    // PROC_PID_INIT_INO, part of the kernel's interface since 3.8.
+    const INITIAL: &str = "pid:[4026531836]";
+    std::fs::read_link("/proc/self/ns/pid").map_or(true, |link| link.as_os_str() == INITIAL)
 }
 
 fn unavailable(plan: &Plan, kinds: u64) -> StartError {

@@ -164,7 +164,10 @@ impl Loaded {
 
     /// Stops every program. Records already in the rings stay there.
     pub fn detach(&mut self) {
-        for name in std::mem::take(&mut self.attached) {
+        let mut attached = std::mem::take(&mut self.attached);
+        // Exits of calls first: with closes gone before opens, descriptions would seem closed unseen.
+        attached.sort_by_key(|name| *name != "sys_exit");
+        for name in attached {
             // The link goes with the program.
             if let Ok(program) = tracepoint(&mut self.ebpf, name)
                 && let Err(error) = program.unload()

@@ -50,41 +50,27 @@ impl KernelSource {
         Self { session, domain, ring: Mutex::new(Some(ring)) }
     }
 
-    /// Hands over everything in the ring, and stays while more comes. Returns whether anything came; `None` when
-    /// nobody listens any more.
-    async fn drain(
-        &self,
-        tx: &mpsc::Sender<CollectionEvent>,
-        batch: &mut Vec<CollectionEvent>,
-    ) -> Option<bool> {
-        let mut any = false;
-        loop {
-            let empty = self.session.take(self.domain, BATCH, batch);
-            any |= !batch.is_empty();
-            if !send(tx, batch).await {
-                return None;
-            }
-            if empty {
-                return Some(any);
-            }
-        }
-    }
-
     async fn run(&self, tx: &mpsc::Sender<CollectionEvent>, shutdown: &AtomicBool) -> anyhow::Result<()> {
         let mut wait = Wait::new(self)?;
         let mut batch = Vec::with_capacity(BATCH);
         let mut settled = Instant::now();
         let mut idle = true;
-        while !shutdown.load(Ordering::Relaxed) && !tx.is_closed() {
-            wait.next(&self.session).await?;
-            let Some(any) = self.drain(tx, &mut batch).await else { break };
-            wait.looked(any);
-            idle &= !any;
+        let mut empty = true;
+        while !shutdown.load(Ordering::Relaxed) {
+            // Under overload the ring is never empty: losses are stated and the end is seen between batches.
+            if empty {
+                wait.next(&self.session).await?;
+            }
+            empty = self.session.take(self.domain, BATCH, &mut batch);
+            wait.looked(!batch.is_empty());
+            idle &= batch.is_empty();
             if settled.elapsed() >= if idle { IDLE_SETTLE_INTERVAL } else { SETTLE_INTERVAL } {
                 settled = Instant::now();
                 idle = true;
                 self.session.settle(self.domain, &mut batch);
-                send(tx, &mut batch).await;
+            }
+            if !send(tx, &mut batch).await || tx.is_closed() {
+                break;
             }
         }
         self.session.finish(self.domain, &mut batch);

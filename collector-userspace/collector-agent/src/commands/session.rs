@@ -21,9 +21,9 @@ use crate::output::pretty::Pretty;
 use crate::output::{Formatter, OutputStats, OutputThread, Tally, Target, use_color};
 
 /// The sources' part of the two seconds from a signal to the end.
-const SOURCES_PATIENCE: Duration = Duration::from_millis(1_200);
+const SOURCES_PATIENCE: Duration = Duration::from_millis(700);
 /// The subscribers' part.
-const SUBSCRIBERS_PATIENCE: Duration = Duration::from_millis(600);
+const SUBSCRIBERS_PATIENCE: Duration = Duration::from_millis(1_200);
 
 /// The output's name on the bus.
 const OUTPUT: &str = "output";

@@ -303,6 +303,7 @@ const FILES: &[Row] = &[
             on_exit("file_chownat", &["fchownat"]),
             on_exit("file_utime", &["utime", "utimes"]),
             on_exit("file_xattr", &["setxattr", "lsetxattr", "removexattr", "lremovexattr"]),
+            on_exit("file_xattrat", &["setxattrat", "removexattrat"]),
             FINISH,
         ],
         "mode, owner, times and extended attributes changed by name",
