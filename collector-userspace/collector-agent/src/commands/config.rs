@@ -25,7 +25,7 @@ fn check(context: &Context, file: Option<&Path>) -> Result<(), Failure> {
         Some(file) => Origin { named: Some(file.to_owned()), ..Origin::default() },
         None => context.origin.clone(),
     };
-    let Loaded { sources, .. } = load(&origin)?;
+    let Loaded { sources, .. } = load(&origin).map_err(|error| Failure::new(Kind::Usage, error))?;
     let what = if sources.is_empty() { "defaults only".to_owned() } else { sources.join(", ") };
     Ok(print(&format!("configuration is valid: {what}\n"))?)
 }

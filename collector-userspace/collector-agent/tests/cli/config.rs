@@ -16,9 +16,9 @@ fn mistake_is_found_with_its_line_and_a_suggestion() {
     let fixture = Fixture::new();
     let file = fixture.file("bad.toml", "[store]\nmax_aeg = \"1d\"\n");
     let words = "bad.toml:2: unknown key `max_aeg`, did you mean `max_age`?";
-    fixture.run(&["config", "check", text(&file)]).fails(1, words);
+    fixture.run(&["config", "check", text(&file)]).fails(2, words);
     fixture.run(&["--config", text(&file), "run"]).fails(2, words);
-    fixture.run(&["config", "check", "/no/such.toml"]).fails(1, "cannot read /no/such.toml");
+    fixture.run(&["config", "check", "/no/such.toml"]).fails(2, "cannot read /no/such.toml");
 }
 
 #[test]
