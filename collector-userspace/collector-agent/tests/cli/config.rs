@@ -40,5 +40,5 @@ fn misspelt_variable_is_an_error() {
     let fixture = Fixture::new();
     let mut command = fixture.command(&["config", "check"]);
     let ran = crate::Ran::of(command.env("COLLECTOR_STORE_MAXAGE", "1d").output().unwrap());
-    ran.fails(1, "did you mean COLLECTOR_STORE_MAX_AGE?");
+    ran.fails(2, "did you mean COLLECTOR_STORE_MAX_AGE?");
 }
