@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use collector_core::CollectionEvent;
 use collector_sources::{Filter, KernelConfig, RingSizes};
-use collector_tests::{Actor, Capture, Trace};
+use collector_tests::{Actor, Capture, Trace, quiet};
 
 use crate::Dir;
 
@@ -138,4 +138,24 @@ fn holes_in_sequences_are_where_losses_say() {
         }
     }
     assert!(!missing.is_empty());
+}
+
+#[test]
+fn a_capture_that_ends_in_the_middle_of_things_has_a_ledger_that_adds_up() {
+    let dir = Dir::new();
+    std::fs::create_dir(dir.path().join("files")).unwrap();
+    let loads = ["work exec 1000000 x", "work file 1000000 files"];
+    let mut actors = loads.map(|load| Actor::in_dir(dir.path(), [load]));
+    let pids: Vec<u32> = actors.iter().map(Actor::pid).collect();
+    for actor in &mut actors {
+        actor.release();
+    }
+    for _ in 0..3 {
+        let capture = Capture::start(&quiet(&pids));
+        capture.wait_for_count("process.exec", 50);
+        capture.wait_for_count("file.rename", 50);
+        // Whether anything was lost is chance; whether that was said is not.
+        check(&capture.finish(), &[]);
+    }
+    // The actors are ended here, in the middle of things as well.
 }

@@ -1,5 +1,6 @@
 //! What a capture saw, and how a test asks for it.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use collector_core::json::{HostInfo, write_line};
@@ -14,15 +15,22 @@ use crate::Finished;
 pub struct Event {
     /// The event.
     pub event: CollectionEvent,
-    /// Its line.
-    pub json: Value,
+    /// Its line, once somebody asked.
+    json: OnceCell<Value>,
 }
 
 impl Event {
-    pub(crate) fn new(event: CollectionEvent) -> Self {
-        let mut line = Vec::new();
-        write_line(&mut line, &event, &HostInfo::default()).expect("every event can be written");
-        Self { event, json: serde_json::from_slice(&line).expect("a line is JSON") }
+    pub(crate) const fn new(event: CollectionEvent) -> Self {
+        Self { event, json: OnceCell::new() }
+    }
+
+    /// Its line of JSON.
+    pub fn json(&self) -> &Value {
+        self.json.get_or_init(|| {
+            let mut line = Vec::new();
+            write_line(&mut line, &self.event, &HostInfo::default()).expect("every event can be written");
+            serde_json::from_slice(&line).expect("a line is JSON")
+        })
     }
 
     /// Its kind, for example `file.create`.
@@ -34,21 +42,21 @@ impl Event {
     /// A member of its JSON, by pointer: `/file/path`. Null where there is none.
     #[must_use]
     pub fn at(&self, pointer: &str) -> &Value {
-        self.json.pointer(pointer).unwrap_or(&Value::Null)
+        self.json().pointer(pointer).unwrap_or(&Value::Null)
     }
 
     /// A string member of its JSON.
     #[must_use]
     pub fn text(&self, pointer: &str) -> &str {
         let found = self.at(pointer).as_str();
-        found.unwrap_or_else(|| panic!("no text at {pointer} in {:#}", self.json))
+        found.unwrap_or_else(|| panic!("no text at {pointer} in {:#}", self.json()))
     }
 
     /// A number of its JSON.
     #[must_use]
     pub fn number(&self, pointer: &str) -> u64 {
         let found = self.at(pointer).as_u64();
-        found.unwrap_or_else(|| panic!("no number at {pointer} in {:#}", self.json))
+        found.unwrap_or_else(|| panic!("no number at {pointer} in {:#}", self.json()))
     }
 
     /// Panics unless the event has all these members with these values. Members of objects that are not named do not
@@ -56,8 +64,8 @@ impl Event {
     #[track_caller]
     pub fn shows(&self, expected: impl Into<Value>) -> &Self {
         let mut differences = Vec::new();
-        compare("", &expected.into(), &self.json, &mut differences);
-        assert!(differences.is_empty(), "{}\nin {:#}", differences.join("\n"), self.json);
+        compare("", &expected.into(), self.json(), &mut differences);
+        assert!(differences.is_empty(), "{}\nin {:#}", differences.join("\n"), self.json());
         self
     }
 }
@@ -182,14 +190,14 @@ impl Trace {
     #[must_use]
     pub fn summary(&self) -> String {
         let mut lines = String::new();
-        for Event { event, json } in &self.events {
-            let detail = match event {
+        for event in &self.events {
+            let detail = match &event.event {
                 CollectionEvent::Process(event) => format!("{:?}", event.command_line),
-                CollectionEvent::Network(_) => json["network"].to_string(),
-                CollectionEvent::Filesystem(_) => json["file"].to_string(),
-                _ => json.to_string(),
+                CollectionEvent::Network(_) => event.at("/network").to_string(),
+                CollectionEvent::Filesystem(_) => event.at("/file").to_string(),
+                _ => event.json().to_string(),
             };
-            let pid = event.pid().unwrap_or(0);
+            let pid = event.event.pid().unwrap_or(0);
             lines.push_str(&format!("  {pid:>7} {:<16} {detail:.300}\n", event.kind()));
         }
         lines

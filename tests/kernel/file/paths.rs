@@ -138,7 +138,7 @@ fn names_deeper_than_the_walk_goes_keep_their_end_and_say_so() {
         (rename, "/file/old_path", "/d/d/x"),
         (delete, "/file/path", "/d/d/y"),
     ] {
-        assert!(event.text(pointer).ends_with(end), "{:#}", event.json);
+        assert!(event.text(pointer).ends_with(end), "{:#}", event.json());
         assert!(event.at("/file/flags").as_array().unwrap().contains(&"path_truncated".into()));
     }
 }

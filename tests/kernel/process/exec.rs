@@ -189,6 +189,6 @@ fn a_program_deeper_than_the_walk_goes_is_seen() {
     let exec = trace.one("process.exec").shows(json!({
         "process": {"name": "program", "command_line": ["./program", "argument"]},
     }));
-    assert!(exec.text("/process/executable").ends_with("/d/d/program"), "{:#}", exec.json);
-    assert!(exec.text("/process/cwd").ends_with("/d/d"), "{:#}", exec.json);
+    assert!(exec.text("/process/executable").ends_with("/d/d/program"), "{:#}", exec.json());
+    assert!(exec.text("/process/cwd").ends_with("/d/d"), "{:#}", exec.json());
 }
