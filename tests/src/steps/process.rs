@@ -12,6 +12,7 @@
 //! | `orphan` | goes on in a child, whose parent has ended; the actor adopts it |
 //! | `exit CODE`, `kill SIGNAL` | ends |
 //! | `leave CODE` | ends this thread alone |
+//! | `outlive FIRST LAST` | ends this thread with a code, and then another one with another |
 //! | `rush N` | N further threads and this one end at the same moment |
 //! | `io_uring` | sets one up |
 //! | `int80 DIR` | makes a directory by a 32-bit system call; says `compat` and its result, or that there are none |
@@ -53,6 +54,7 @@ pub(super) fn step(stage: &Stage, words: &[&str]) -> Option<io::Result<()>> {
         // SAFETY: no preconditions, as for the others below that take numbers.
         ["kill", signal] => check(unsafe { libc::kill(libc::getpid(), number(signal)) }).map(drop),
         ["leave", code] => leave(number(code)),
+        ["outlive", first, last] => outlive(number(first), number(last)),
         ["rush", others] => rush(number(others)),
         ["comm", name] => {
             let name = c_string(name);
@@ -156,6 +158,7 @@ fn wait_for(child: pid_t) -> io::Result<()> {
     let mut status = 0;
     // SAFETY: a writable number.
     check(unsafe { libc::waitpid(child, &raw mut status, 0) })?;
+    say("status", status);
     assert_ne!(status, PANIC << 8, "a child failed");
     Ok(())
 }
@@ -221,6 +224,18 @@ fn rush(others: usize) -> io::Result<()> {
         leave_at_once();
     });
     Ok(())
+}
+
+fn outlive(first: c_int, last: c_int) -> io::Result<()> {
+    let leader = format!("/proc/self/task/{}/stat", std::process::id());
+    std::thread::spawn(move || {
+        // Nothing tells threads that their leader has ended.
+        while !std::fs::read_to_string(&leader).is_ok_and(|stat| stat.contains(") Z ")) {
+            std::thread::yield_now();
+        }
+        leave(last)
+    });
+    leave(first)
 }
 
 fn leave(code: c_int) -> io::Result<()> {
