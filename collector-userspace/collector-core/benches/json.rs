@@ -70,7 +70,7 @@ fn exec(now: SystemTime) -> CollectionEvent {
             user: 4_026_531_837,
         }),
         capabilities: Some(0),
-        ancestors: vec![process(4700, "bash"), process(4000, "tmux"), process(1, "systemd")],
+        ancestors: [process(4700, "bash"), process(4000, "tmux"), process(1, "systemd")].into(),
         ..ProcessEvent::default()
     })
 }

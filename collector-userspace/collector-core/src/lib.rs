@@ -37,5 +37,5 @@ pub use event::{
     ProcessEvent, ProcessEventKind, ProcessExit, ProcessRef, Protocol, Sequence, Text, TriggerPriority,
     TriggerRequest,
 };
-pub use json::{EventJson, HostInfo};
+pub use json::{EventJson, HostInfo, JsonLines};
 pub use source::{EventSource, SourceCaps};

@@ -9,6 +9,9 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use collector_common::Domain;
 use collector_core::{CollectionEvent, EventSource, SourceCaps};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
@@ -26,9 +29,6 @@ const SHUTDOWN_CHECK: Duration = Duration::from_millis(250);
 /// Between two looks at the process ring while records come: half of it is the latency to expect. The other rings have
 /// [`KernelConfig::drain_interval`](crate::KernelConfig::drain_interval).
 const PROCESS_INTERVAL: Duration = Duration::from_millis(1);
-
-/// Looks in vain after which a source sleeps until the kernel wakes it.
-const AWAKE_LOOKS: u32 = 4;
 
 /// How often losses are stated while records come.
 const SETTLE_INTERVAL: Duration = Duration::from_millis(500);
@@ -79,15 +79,24 @@ impl KernelSource {
     }
 }
 
-/// How a source learns that there may be records: while they come it looks again by the clock, and after some looks in
-/// vain it sleeps until the kernel wakes it. So a busy ring costs no wake-up per record and an idle one nothing.
+/// How a source learns that there may be records: while they come it looks again by the clock, and after a look in vain it
+/// sleeps until the kernel wakes it. So a busy ring costs no wake-up per record and an idle one nothing.
 struct Wait {
     domain: Domain,
     fd: AsyncFd<OwnedFd>,
-    /// Between two looks.
-    interval: Duration,
-    /// Looks since the last record.
-    empty: u32,
+    pause: Pause,
+    next: Step,
+}
+
+/// What to do before the next look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Records came: let some gather.
+    Pause,
+    /// None came: ask for a wake-up and look once more, because one on its way just now would come without.
+    Ask,
+    /// None came since asking.
+    Sleep,
 }
 
 impl Wait {
@@ -95,21 +104,19 @@ impl Wait {
         let fd = lock(&source.ring).take().context("started twice")?;
         // SAFETY: an OwnedFd names the same open descriptor for as long as it lives, and AsyncFd keeps it.
         let fd = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
-        let interval = match source.domain {
-            Domain::Process => PROCESS_INTERVAL,
-            Domain::Network | Domain::File => source.session.config.drain_interval,
+        let fd = fd.context("cannot wait on the ring")?;
+        let pause = match source.domain {
+            Domain::Process => Pause::precise(PROCESS_INTERVAL).context("cannot make a timer")?,
+            Domain::Network | Domain::File => Pause::Coarse(source.session.config.drain_interval),
         };
-        Ok(Self { domain: source.domain, fd: fd.context("cannot wait on the ring")?, interval, empty: 0 })
+        Ok(Self { domain: source.domain, fd, pause, next: Step::Pause })
     }
 
     async fn next(&mut self, session: &Session) -> anyhow::Result<()> {
-        if self.empty < AWAKE_LOOKS {
-            sleep(self.interval).await;
-            if self.empty + 1 == AWAKE_LOOKS {
-                // One more look after asking: a record on its way at that moment would come without a wake-up.
-                session.ask_for_wakeup(self.domain)?;
-            }
-            return Ok(());
+        match self.next {
+            Step::Pause => return self.pause.wait().await.context("cannot wait for a timer"),
+            Step::Ask => return Ok(session.ask_for_wakeup(self.domain)?),
+            Step::Sleep => {}
         }
         let readable = async {
             if self.domain == Domain::Process {
@@ -128,8 +135,45 @@ impl Wait {
     }
 
     /// After a look that found records or did not.
-    fn looked(&mut self, any: bool) {
-        self.empty = if any { 0 } else { self.empty.saturating_add(1) };
+    const fn looked(&mut self, any: bool) {
+        self.next = match self.next {
+            _ if any => Step::Pause,
+            Step::Pause => Step::Ask,
+            Step::Ask | Step::Sleep => Step::Sleep,
+        };
+    }
+}
+
+/// The time between two looks.
+enum Pause {
+    /// Tokio's timer, which counts whole milliseconds and waits up to two of them for one.
+    Coarse(Duration),
+    /// A timer of the kernel's.
+    Precise { timer: AsyncFd<OwnedFd>, time: Itimerspec },
+}
+
+impl Pause {
+    fn precise(interval: Duration) -> std::io::Result<Self> {
+        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+        let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
+        // SAFETY: an OwnedFd names the same open descriptor for as long as it lives, and AsyncFd keeps it.
+        let timer = unsafe { AsyncFd::register_with_interest(timer, Interest::READABLE) }?;
+        let nanos = i64::try_from(interval.as_nanos()).unwrap_or(i64::MAX);
+        let it_value = Timespec { tv_sec: nanos / 1_000_000_000, tv_nsec: nanos % 1_000_000_000 };
+        let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
+        Ok(Self::Precise { timer, time: Itimerspec { it_interval, it_value } })
+    }
+
+    async fn wait(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Coarse(interval) => sleep(*interval).await,
+            Self::Precise { timer, time } => {
+                // Setting it also forgets that it has fired, so nothing needs to be read.
+                timerfd_settime(timer.get_ref(), TimerfdTimerFlags::empty(), time)?;
+                timer.readable().await?.clear_ready();
+            }
+        }
+        Ok(())
     }
 }
 

@@ -68,7 +68,7 @@ fn append<M: Measurement>(criterion: &mut Criterion<M>, clock: &str) {
         let mut config = StoreConfig::new(directory.path().join("events.db"));
         config.max_age = None;
         config.max_bytes = Some(256 << 20);
-        let mut database = Database::open(&config, &samples::host()).expect("a database");
+        let mut database = Database::open(&config, &samples::lines()).expect("a database");
         let mut number = 0;
         group.bench_function(name, |bencher| {
             bencher.iter_batched(
@@ -88,7 +88,31 @@ fn append<M: Measurement>(criterion: &mut Criterion<M>, clock: &str) {
     group.finish();
 }
 
+/// Reading: conditions that an index serves, and those for which every row has to be looked at.
+fn scan(criterion: &mut Criterion) {
+    const ROWS: u64 = 20_000;
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let config = StoreConfig::new(directory.path().join("events.db")).keep_everything();
+    let mut database = Database::open(&config, &samples::lines()).expect("a database");
+    database.append(&(0..ROWS).map(samples::mixed).collect::<Vec<_>>()).expect("written");
+    let mut group = criterion.benchmark_group("store/scan");
+    group.throughput(Throughput::Elements(ROWS)).sample_size(10);
+    for (name, sql) in [
+        ("by_kind", "SELECT count(*) FROM events WHERE kind = 'process.exec'"),
+        ("by_pid", "SELECT count(*) FROM events WHERE pid = 10007"),
+        ("by_json", "SELECT count(*) FROM events WHERE event ->> '$.process.name' = 'true'"),
+    ] {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                collector_store::query(&config.path, sql, &collector_store::Limits::default()).expect("rows")
+            });
+        });
+    }
+    group.finish();
+}
+
 fn main() {
+    scan(&mut Criterion::default().configure_from_args());
     append(&mut Criterion::default().sample_size(30).configure_from_args(), "wall");
     let clock = ThreadTime(WallTime);
     append(&mut Criterion::default().with_measurement(clock).sample_size(30).configure_from_args(), "cpu");

@@ -5,8 +5,10 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use collector_core::CollectionEvent;
-use collector_core::json::HostInfo;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use collector_core::{BusEvent, CollectionEvent, JsonLines};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior};
 
 use crate::config::StoreConfig;
@@ -36,7 +38,7 @@ pub struct Database {
     /// Device and inode, to notice that somebody removed the file.
     identity: (u64, u64),
     encoder: Encoder,
-    host: HostInfo,
+    lines: JsonLines,
     max_age: Option<Duration>,
     max_bytes: Option<u64>,
 }
@@ -57,7 +59,7 @@ impl Database {
     ///
     /// # Errors
     /// What stands in the way; see [`StoreError::is_permanent`].
-    pub fn open(config: &StoreConfig, host: &HostInfo) -> Result<Self, StoreError> {
+    pub fn open(config: &StoreConfig, lines: &JsonLines) -> Result<Self, StoreError> {
         let path = &config.path;
         let io = |source| StoreError::Io { path: path.clone(), source };
         let sqlite = |source| StoreError::sqlite(path, source);
@@ -86,7 +88,7 @@ impl Database {
             path: path.clone(),
             identity,
             encoder: Encoder::default(),
-            host: host.clone(),
+            lines: lines.clone(),
             max_age: config.max_age,
             max_bytes: config.max_bytes,
         };
@@ -96,7 +98,8 @@ impl Database {
 
     /// Writes who fills this database.
     fn describe(&mut self) -> Result<(), StoreError> {
-        self.write(|transaction, _, host| {
+        let host = self.lines.host().clone();
+        self.write(|transaction, _| {
             let facts =
                 [("host", &*host.host), ("boot_id", &*host.boot_id), ("program", env!("CARGO_PKG_VERSION"))];
             let mut statement =
@@ -116,10 +119,30 @@ impl Database {
         &mut self,
         events: impl IntoIterator<Item = &'e CollectionEvent>,
     ) -> Result<(), StoreError> {
-        self.write(|transaction, encoder, host| {
+        let lines = self.lines.clone();
+        self.append_lines(events.into_iter().map(|event| (event, Cow::Owned(lines.render(event)))))
+    }
+
+    /// Appends `losses`, then the events of `batch` with the lines they may have already, in one transaction.
+    pub(crate) fn append_batch(
+        &mut self,
+        losses: &[CollectionEvent],
+        batch: &[Arc<BusEvent>],
+    ) -> Result<(), StoreError> {
+        let lines = self.lines.clone();
+        let losses = losses.iter().map(|event| (event, Cow::Owned(lines.render(event))));
+        let batch = batch.iter().map(|event| (&event.event, lines.of(event)));
+        self.append_lines(losses.chain(batch))
+    }
+
+    fn append_lines<'e>(
+        &mut self,
+        events: impl Iterator<Item = (&'e CollectionEvent, Cow<'e, str>)>,
+    ) -> Result<(), StoreError> {
+        self.write(|transaction, encoder| {
             let mut statement = transaction.prepare_cached(INSERT)?;
-            for event in events {
-                encoder.insert(&mut statement, event, host)?;
+            for (event, line) in events {
+                encoder.insert(&mut statement, event, &line)?;
             }
             Ok(())
         })
@@ -127,13 +150,13 @@ impl Database {
 
     fn write(
         &mut self,
-        work: impl FnOnce(&Transaction<'_>, &mut Encoder, &HostInfo) -> rusqlite::Result<()>,
+        work: impl FnOnce(&Transaction<'_>, &mut Encoder) -> rusqlite::Result<()>,
     ) -> Result<(), StoreError> {
-        let Self { connection, path, encoder, host, .. } = self;
+        let Self { connection, path, encoder, .. } = self;
         // Immediate: waiting for a lock happens here, before any work, and once.
         let run = || {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            work(&transaction, encoder, host)?;
+            work(&transaction, encoder)?;
             transaction.commit()
         };
         run().map_err(|source| StoreError::sqlite(path, source))
@@ -175,7 +198,7 @@ impl Database {
         let rows: i64 = self
             .connection
             .prepare_cached(
-                "SELECT coalesce((SELECT max(id) FROM events) - (SELECT min(id) FROM events) + 1, 0)",
+                "SELECT coalesce((SELECT max(id) FROM records) - (SELECT min(id) FROM records) + 1, 0)",
             )?
             .query_row([], |row| row.get(0))?;
         let share = (bytes as f64 / used.max(1) as f64 + 0.01).min(1.0);
@@ -187,8 +210,8 @@ impl Database {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let deleted = transaction
             .prepare_cached(
-                "DELETE FROM events
-                 WHERE id < (SELECT min(id) FROM events) + ?1 AND time_ns < ?2",
+                "DELETE FROM records
+                 WHERE id < (SELECT min(id) FROM records) + ?1 AND time_ns < ?2",
             )?
             .execute([count, cutoff_ns])?;
         transaction.commit()?;
@@ -223,7 +246,7 @@ impl Database {
         let read = || {
             let oldest = self
                 .connection
-                .prepare_cached("SELECT time_ns FROM events ORDER BY id LIMIT 1")?
+                .prepare_cached("SELECT time_ns FROM records ORDER BY id LIMIT 1")?
                 .query_row([], |row| row.get(0))
                 .optional()?;
             Ok((self.used_bytes()?, oldest))

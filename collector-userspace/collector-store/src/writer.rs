@@ -12,8 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use collector_core::bus::{BusEvent, Subscription, TryRecvError};
-use collector_core::json::HostInfo;
-use collector_core::{CollectionEvent, EventMeta, LossEvent};
+use collector_core::{CollectionEvent, EventMeta, JsonLines, LossEvent};
 
 use crate::config::StoreConfig;
 use crate::database::Database;
@@ -41,8 +40,8 @@ impl StoreWriter {
     /// # Errors
     /// Only where waiting cannot help ([`StoreError::is_permanent`]). A disk that is full, read-only or locked is no error
     /// here: the writer starts, counts what it loses and goes on trying.
-    pub fn start(config: StoreConfig, host: HostInfo, events: Subscription) -> Result<Self, StoreError> {
-        let mut writer = Writer::new(config, host);
+    pub fn start(config: StoreConfig, lines: JsonLines, events: Subscription) -> Result<Self, StoreError> {
+        let mut writer = Writer::new(config, lines);
         if let Err(error) = writer.open() {
             if error.is_permanent() {
                 return Err(error);
@@ -104,7 +103,7 @@ fn lock(stats: &Mutex<StoreStats>) -> MutexGuard<'_, StoreStats> {
 /// The thread's state.
 struct Writer {
     config: StoreConfig,
-    host: HostInfo,
+    lines: JsonLines,
     database: Option<Database>,
     stats: Arc<Mutex<StoreStats>>,
     /// The pause after failures, when there are any.
@@ -125,11 +124,11 @@ struct BackOff {
 }
 
 impl Writer {
-    fn new(config: StoreConfig, host: HostInfo) -> Self {
+    fn new(config: StoreConfig, lines: JsonLines) -> Self {
         let stats = StoreStats { path: config.path.display().to_string(), ..StoreStats::default() };
         Self {
             config,
-            host,
+            lines,
             database: None,
             stats: Arc::new(Mutex::new(stats)),
             back_off: None,
@@ -228,12 +227,12 @@ impl Writer {
             0 => u32::MAX - 1,
             pages => pages,
         });
-        database.append(losses.iter().chain(batch.iter().map(|event| &event.event)))
+        database.append_batch(&losses, batch)
     }
 
     fn open(&mut self) -> Result<(), StoreError> {
         if self.database.is_none() {
-            self.database = Some(Database::open(&self.config, &self.host)?);
+            self.database = Some(Database::open(&self.config, &self.lines)?);
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use collector_core::HostInfo;
+use collector_core::{HostInfo, JsonLines};
 use collector_sources::capture_file::Replay;
 use collector_store::StoreConfig;
 
@@ -24,11 +24,12 @@ pub(super) fn run(context: &Context, args: ReplayArgs) -> Result<(), Failure> {
     let replay = Replay::open(&file).with_context(|| format!("cannot replay {}", file.display()))?;
     let header = replay.header();
     let host = HostInfo { host: header.host.clone(), boot_id: header.boot_id.clone() };
+    let lines = JsonLines::new(host);
     let mut session = Session::new()?;
-    session.add_output(&Output { format, path, queue: QUEUE }, context.color, &host)?;
+    session.add_output(&Output { format, path, queue: QUEUE }, context.color, &lines)?;
     if let Some(db) = db {
         // What was recorded long ago is not old here.
-        session.add_store(StoreConfig::new(db).keep_everything(), &QUEUE, &host)?;
+        session.add_store(StoreConfig::new(db).keep_everything(), &QUEUE, &lines)?;
     }
     session.register(vec![Box::new(replay)])?;
     let Ended { result, output, store, .. } = session.run(End::Everything, Duration::from_secs(60), || {})?;

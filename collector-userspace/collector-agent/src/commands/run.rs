@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
+use collector_core::JsonLines;
 use collector_sources::CaptureHandle;
 use collector_store::StoreConfig;
 
@@ -27,12 +28,12 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
     let kernel = kernel_config(&config.capture)?;
     let _instance = Instance::claim(&runtime_dir)?;
 
-    let host = this_host();
+    let lines = JsonLines::new(this_host());
     let mut session = Session::new()?;
-    session.add_output(&config.output, context.color, &host)?;
+    session.add_output(&config.output, context.color, &lines)?;
     if config.store.enabled {
         let store = store_config(&config.store, context.paths.database());
-        session.add_store(store, &config.store.queue, &host)?;
+        session.add_store(store, &config.store.queue, &lines)?;
     }
     let mut capture = Running::start(&kernel)?;
     session.register(capture.sources())?;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use collector_core::{
-    Collector, CollectorConfig, CollectorHandle, EventSource, EventSubscription, HostInfo, OverflowPolicy,
+    Collector, CollectorConfig, CollectorHandle, EventSource, EventSubscription, JsonLines, OverflowPolicy,
     RuntimeStats,
 };
 use collector_store::{StoreConfig, StoreHandle, StoreStats, StoreWriter};
@@ -103,7 +103,7 @@ impl Session {
         &mut self,
         output: &Output,
         color: Color,
-        host: &HostInfo,
+        lines: &JsonLines,
     ) -> Result<(), Failure> {
         let Output { format, path, queue } = output;
         if *format == Format::None {
@@ -114,7 +114,7 @@ impl Session {
         let target =
             Target::open(path.as_deref()).with_context(|| format!("cannot write events to {name}"))?;
         let (format, formatter) = match format {
-            Format::Json => ("json", Formatter::Json(host.clone())),
+            Format::Json => ("json", Formatter::Json(lines.clone())),
             _ => {
                 let color = use_color(color, target.is_terminal());
                 let pretty = Pretty::new(TimeZone::system(), color, target.width());
@@ -135,10 +135,10 @@ impl Session {
         &mut self,
         config: StoreConfig,
         queue: &Queue,
-        host: &HostInfo,
+        lines: &JsonLines,
     ) -> Result<(), Failure> {
         let events = self.subscribe("store", queue)?;
-        self.store = Some(StoreWriter::start(config, host.clone(), events)?);
+        self.store = Some(StoreWriter::start(config, lines.clone(), events)?);
         Ok(())
     }
 

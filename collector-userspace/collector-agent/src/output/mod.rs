@@ -1,7 +1,6 @@
 //! Everything the agent shows: events, by a thread of its own; tables; messages.
 
 pub(crate) mod human;
-pub(crate) mod json;
 pub(crate) mod line;
 pub(crate) mod pretty;
 pub(crate) mod table;

@@ -4,19 +4,17 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use collector_core::json::HostInfo;
-use collector_core::{BusEvent, CollectionEvent, SubscriberStatistics, Subscription, TryRecvError};
+use collector_core::{
+    BusEvent, CollectionEvent, JsonLines, SubscriberStatistics, Subscription, TryRecvError,
+};
 
 use super::pretty::Pretty;
-use super::{OutputStats, Tally, Target, json};
+use super::{OutputStats, Tally, Target};
 
 /// Most events written in one go.
 const BATCH: usize = 1_024;
-/// Shortest time from one write to the next. The first event after a pause is written at once; in a burst, a millisecond of
-/// events shares one write and one wake-up, each of which costs more than forming the line.
-const PACE: Duration = Duration::from_millis(1);
 /// Only bounds how long the thread sleeps; events wake it.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -26,7 +24,7 @@ pub(crate) enum Formatter {
     /// For people.
     Pretty(Box<Pretty>),
     /// JSON lines.
-    Json(HostInfo),
+    Json(JsonLines),
 }
 
 /// A running output.
@@ -108,7 +106,6 @@ struct Output {
 impl Output {
     fn run(&mut self, events: &mut Subscription) -> End {
         let mut batch = Vec::with_capacity(BATCH);
-        let mut written: Option<Instant> = None;
         loop {
             batch.clear();
             match events.recv_blocking_many(&mut batch, BATCH, IDLE) {
@@ -116,17 +113,10 @@ impl Output {
                 Err(TryRecvError::Empty) => continue,
                 Err(TryRecvError::Closed) => return End::NoMoreEvents,
             }
-            let early = written.and_then(|written| PACE.checked_sub(written.elapsed()));
-            if let Some(early) = early.filter(|_| batch.len() < BATCH) {
-                std::thread::sleep(early);
-                // Nothing more, or the end: the next round sees it, too.
-                let _ = events.recv_blocking_many(&mut batch, BATCH, Duration::ZERO);
-            }
             if self.write(&batch) == Some(ErrorKind::BrokenPipe) {
                 self.tally.lock().closed = true;
                 return End::ReaderGone;
             }
-            written = Some(Instant::now());
         }
     }
 
@@ -146,7 +136,7 @@ impl Output {
         for event in batch {
             match formatter {
                 Formatter::Pretty(pretty) => pretty.write(buffer, &event.event),
-                Formatter::Json(host) => json::write(buffer, &event.event, host),
+                Formatter::Json(lines) => buffer.extend_from_slice(lines.of(event).as_bytes()),
             }
         }
         match target.write(buffer) {

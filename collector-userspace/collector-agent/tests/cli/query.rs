@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use collector_core::{CollectionEvent, HostInfo, ProcessEvent, ProcessEventKind};
+use collector_core::{CollectionEvent, HostInfo, JsonLines, ProcessEvent, ProcessEventKind};
 use collector_store::{Database, StoreConfig};
 
 use crate::{Fixture, text};
@@ -11,7 +11,7 @@ fn database() -> (Fixture, String) {
     let fixture = Fixture::new();
     let path = fixture.path("events.db");
     let host = HostInfo { host: "web-1".to_owned(), boot_id: "b".to_owned() };
-    let mut database = Database::open(&StoreConfig::new(&path), &host).unwrap();
+    let mut database = Database::open(&StoreConfig::new(&path), &JsonLines::new(host)).unwrap();
     let event = |pid: u32, argument: &str| {
         CollectionEvent::Process(ProcessEvent {
             pid,
@@ -53,7 +53,7 @@ fn rows_come_as_table_json_and_csv() {
 fn nothing_can_be_changed() {
     let (fixture, db) = database();
     for sql in
-        ["DELETE FROM events", "PRAGMA journal_mode = DELETE", "ATTACH 'x.db' AS x", "DROP TABLE events"]
+        ["DELETE FROM records", "PRAGMA journal_mode = DELETE", "ATTACH 'x.db' AS x", "DROP TABLE records"]
     {
         fixture.run(&["query", "--db", &db, sql]).fails(2, "queries can only read");
     }

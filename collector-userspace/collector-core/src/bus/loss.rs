@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use super::{BusEvent, CorrelationMetadata};
 use crate::event::{Capture, CollectionEvent, EventMeta, KindIndex, LossEvent};
+use crate::json::KeptLine;
 
 /// Why a subscriber did not get an event it had asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +89,7 @@ impl LossLedger {
             id: 0,
             kind: KindIndex::of(&event),
             correlation: CorrelationMetadata::default(),
+            line: KeptLine::default(),
             event,
         }))
     }

@@ -29,6 +29,7 @@ pub use statistics::{EventBusStatistics, SubscriberStatistics};
 pub use subscription::{EventSubscription, Subscription};
 
 use crate::event::{CollectionEvent, ExecId, KindIndex};
+use crate::json::KeptLine;
 
 /// An event as subscribers get it: shared, never copied.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,13 +42,14 @@ pub struct BusEvent {
     /// What it belongs to.
     pub correlation: CorrelationMetadata,
     pub(crate) kind: KindIndex,
+    pub(crate) line: KeptLine,
 }
 
 impl BusEvent {
-    fn new(id: u64, event: CollectionEvent) -> Self {
+    pub(crate) fn new(id: u64, event: CollectionEvent) -> Self {
         let correlation =
             CorrelationMetadata { sequence_number: id, pid: event.pid(), exec_id: event.exec_id() };
-        Self { id, kind: KindIndex::of(&event), correlation, event }
+        Self { id, kind: KindIndex::of(&event), line: KeptLine::default(), correlation, event }
     }
 }
 

@@ -182,7 +182,7 @@ pub struct ProcessEvent {
     /// Words that mark something unusual: `memfd`, `deleted`, `setuid`, `io_uring`, `kernel_thread`, `compat`.
     pub flags: Vec<&'static str>,
     /// Parent, grandparent and so on, as far as known.
-    pub ancestors: Vec<Arc<ProcessRef>>,
+    pub ancestors: Arc<[Arc<ProcessRef>]>,
 }
 
 impl Default for ProcessEvent {
@@ -228,7 +228,7 @@ impl Default for ProcessEvent {
             pid_in_namespace: None,
             capabilities: None,
             flags: Vec::new(),
-            ancestors: Vec::new(),
+            ancestors: Arc::default(),
         }
     }
 }

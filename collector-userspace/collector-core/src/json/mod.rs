@@ -46,14 +46,14 @@
 //! | `start_time` | when the process started |
 //! | `exit` | `code` or `signal`, `core_dumped`, `duration_ns` from start to end |
 //! | `cgroup_id` `container_id` | integer; string |
-//! | `namespaces` | `mnt`, `pid`, `net`, `user`: inode numbers |
+//! | `namespaces` | `mnt`, `pid`, `net`, `user`: inode numbers; an exit has no `pid` and `user` |
 //! | `pid_in_namespace` | its pid in its own pid namespace, where that is not the initial one |
 //! | `capabilities` | effective set, sixteen hexadecimal digits, bit 0 last: `"000001ffffffffff"` |
 //! | `cpu_usage` `memory_usage` | percent of one processor; resident bytes |
 //! | `executable_hash` `hash_algorithm` | hexadecimal digest; `sha256`… |
 //! | `accessible` `file_exists` | only as `false`: could not be looked at in full; the executable has no name any more |
 //! | `flags` | array of words: `memfd`, `deleted`, `setuid`, `io_uring`, `kernel_thread`, `compat` |
-//! | `ancestors` | array of short processes, parent first |
+//! | `ancestors` | array of short processes, parent first; for exec and snapshot, which a fork or an exit is joined with by `exec_id` and `parent_exec_id` |
 //! | `platform_metadata` | object, whatever the source added |
 //!
 //! A **short process** has `pid`, `exec_id`, `name`, `executable`, `uid`, `container_id`. It is the member `process` of the
@@ -101,6 +101,7 @@
 mod compact;
 mod digits;
 mod file;
+mod lines;
 mod members;
 mod network;
 mod other;
@@ -111,6 +112,9 @@ mod tests;
 mod time;
 
 use serde::{Serialize, Serializer};
+
+pub use self::lines::JsonLines;
+pub(crate) use self::lines::KeptLine;
 
 use self::compact::Compact;
 use self::members::Members;

@@ -97,7 +97,8 @@ impl Serialize for Full<'_> {
         object.some("accessible", (!accessible).then_some(false))?;
         object.some("file_exists", (!file_exists).then_some(false))?;
         object.words("flags", flags)?;
-        if !ancestors.is_empty() {
+        // A fork and an exit point to them with `parent_exec_id`: repeated there they would be most of the line.
+        if starts && !ancestors.is_empty() {
             object.put("ancestors", &Each(ancestors, Short::ancestor))?;
         }
         object.some("platform_metadata", platform_metadata.as_ref().map(Foreign))?;
@@ -163,10 +164,9 @@ impl Serialize for NamespacesJson {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Namespaces { mnt, pid, net, user } = self.0;
         let mut object = Members::begin(serializer)?;
-        object.put("mnt", &mnt)?;
-        object.put("pid", &pid)?;
-        object.put("net", &net)?;
-        object.put("user", &user)?;
+        for (key, inode) in [("mnt", mnt), ("pid", pid), ("net", net), ("user", user)] {
+            object.some(key, (inode != 0).then_some(inode))?;
+        }
         object.end()
     }
 }

@@ -99,7 +99,7 @@ fn full_process() -> ProcessEvent {
         pid_in_namespace: Some(17),
         capabilities: Some(0x1ff_ffff_ffff),
         flags: vec!["memfd", "setuid"],
-        ancestors: vec![shell(), shell()],
+        ancestors: [shell(), shell()].into(),
     }
 }
 
@@ -273,7 +273,7 @@ fn one_text_that_is_not_utf_8_escapes_all_texts_of_its_object_and_of_no_other() 
         name: r"a\b".to_owned(),
         executable_path: Some(r"/opt/c\d".into()),
         command_line: vec![(&b"\xff\n\\x41"[..]).into()],
-        ancestors: vec![Arc::new(ProcessRef { name: r"e\f".into(), ..(*shell()).clone() })],
+        ancestors: [Arc::new(ProcessRef { name: r"e\f".into(), ..(*shell()).clone() })].into(),
         ..ProcessEvent::default()
     });
     let json: serde_json::Value = serde_json::from_str(&line_of(&event)).unwrap();

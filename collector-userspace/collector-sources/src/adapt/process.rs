@@ -162,7 +162,7 @@ fn with_task(header: &RecordHeader, task: &TaskWire, identity: &Identity, contex
         cgroup_id: known(task.cgroup_id),
         container_id: process.container_id.clone(),
         namespaces: namespaces(task, 0, 0),
-        ancestors: identity.ancestors.to_vec(),
+        ancestors: Arc::clone(&identity.ancestors),
         ..ProcessEvent::default()
     }
 }

@@ -58,7 +58,7 @@ pub fn adapt_snapshot(
         pid_in_namespace: entry.pid_in_namespace,
         capabilities: entry.capabilities,
         flags,
-        ancestors: identity.ancestors.to_vec(),
+        ancestors: Arc::clone(&identity.ancestors),
         ..ProcessEvent::default()
     }
 }

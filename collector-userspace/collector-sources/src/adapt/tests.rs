@@ -106,7 +106,7 @@ fn an_exec_fills_everything_its_record_knows() {
             user: 4_026_531_837,
         }),
         capabilities: Some(0),
-        ancestors: vec![Arc::new(parent)],
+        ancestors: [Arc::new(parent)].into(),
         ..ProcessEvent::default()
     };
     assert_eq!(process_event(&[], &bytes), expected);

@@ -7,7 +7,7 @@ use collector_core::bus::{EventBusConfig, EventSubscription, LocalEventBus};
 
 use super::*;
 use crate::query::{Limits, Value, query};
-use samples::{host, mixed};
+use samples::{lines, mixed};
 
 #[path = "../../tests/store/samples.rs"]
 #[allow(unreachable_pub, dead_code, reason = "shared with the integration tests and benches")]
@@ -59,7 +59,7 @@ impl Fixture {
     }
 
     fn start(&self) -> (StoreWriter, Bus, Arc<AtomicU32>) {
-        let writer = Writer::new(self.config.clone(), host());
+        let writer = Writer::new(self.config.clone(), lines());
         let page_limit = Arc::clone(&writer.page_limit);
         let (bus, events) = Bus::new();
         (writer.spawn(events).unwrap(), bus, page_limit)
@@ -181,7 +181,7 @@ fn end_without_recovery_is_counted_and_ends() {
 #[test]
 fn removed_database_is_made_anew() {
     let fixture = Fixture::new();
-    let mut writer = Writer::new(fixture.config.clone(), host());
+    let mut writer = Writer::new(fixture.config.clone(), lines());
     let (bus, mut events) = Bus::new();
     bus.send(0..10);
     let mut batch = Vec::new();
@@ -198,11 +198,11 @@ fn removed_database_is_made_anew() {
 #[test]
 fn newer_schema_stops_the_start() {
     let fixture = Fixture::new();
-    drop(Database::open(&fixture.config, &host()).unwrap());
+    drop(Database::open(&fixture.config, &lines()).unwrap());
     let other = rusqlite::Connection::open(&fixture.config.path).unwrap();
     other.pragma_update(None, "user_version", 99).unwrap();
     let (_bus, events) = Bus::new();
-    let error = StoreWriter::start(fixture.config.clone(), host(), events).unwrap_err();
+    let error = StoreWriter::start(fixture.config.clone(), lines(), events).unwrap_err();
     assert!(matches!(error, StoreError::NewerSchema { found: 99, .. }), "{error}");
 }
 
@@ -211,7 +211,7 @@ fn file_that_is_no_database_stops_the_start_and_is_left_alone() {
     let fixture = Fixture::new();
     std::fs::write(&fixture.config.path, "important notes\n".repeat(1_000)).unwrap();
     let (_bus, events) = Bus::new();
-    let error = StoreWriter::start(fixture.config.clone(), host(), events).unwrap_err();
+    let error = StoreWriter::start(fixture.config.clone(), lines(), events).unwrap_err();
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
     assert!(std::fs::read_to_string(&fixture.config.path).unwrap().starts_with("important"));
 }

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use collector_store::{Database, StoreConfig};
 
-use crate::samples::{host, mixed};
+use crate::samples::{lines, mixed};
 use crate::{Fixture, append};
 
 const BATCH: u64 = 100;
@@ -51,7 +51,7 @@ fn killed_writer_leaves_all_its_commits_and_no_damage() {
 #[test]
 fn child_that_writes_until_killed() {
     let Some(path) = std::env::var_os(CHILD) else { return };
-    let mut database = Database::open(&StoreConfig::new(path).keep_everything(), &host()).unwrap();
+    let mut database = Database::open(&StoreConfig::new(path).keep_everything(), &lines()).unwrap();
     let mut out = std::io::stdout();
     for batch in 0.. {
         append(&mut database, (batch * BATCH..(batch + 1) * BATCH).map(mixed));

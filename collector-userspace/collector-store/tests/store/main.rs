@@ -39,7 +39,7 @@ impl Fixture {
     }
 
     fn open(&self) -> Database {
-        Database::open(&self.config, &samples::host()).unwrap()
+        Database::open(&self.config, &samples::lines()).unwrap()
     }
 
     fn path(&self) -> &Path {

@@ -76,7 +76,7 @@ fn loss_is_a_row_like_any_other() {
 fn json_column_is_the_line_the_outputs_print() {
     let fixture = Fixture::with([exec(7)]);
     let mut line = Vec::new();
-    collector_core::json::write_line(&mut line, &exec(7), &crate::samples::host()).unwrap();
+    collector_core::json::write_line(&mut line, &exec(7), crate::samples::lines().host()).unwrap();
     let stored = fixture.query("SELECT event FROM events").rows.remove(0).remove(0);
     assert_eq!(stored, Value::Text(String::from_utf8(line).unwrap().trim_end().to_owned()));
 }

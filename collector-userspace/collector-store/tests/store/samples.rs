@@ -6,13 +6,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use collector_core::{
     Capture, CollectionEvent, Direction, EventMeta, ExecId, FilesystemEvent, FilesystemEventKind, HostInfo,
-    Namespaces, NetworkEvent, NetworkEventKind, ProcessEvent, ProcessEventKind, ProcessExit, ProcessRef,
-    Sequence,
+    JsonLines, Namespaces, NetworkEvent, NetworkEventKind, ProcessEvent, ProcessEventKind, ProcessExit,
+    ProcessRef, Sequence,
 };
 
 /// The host of all samples.
-pub fn host() -> HostInfo {
-    HostInfo { host: "web-1".to_owned(), boot_id: "3f2a9c1e-0000-4000-8000-000000000001".to_owned() }
+pub fn lines() -> JsonLines {
+    let boot_id = "3f2a9c1e-0000-4000-8000-000000000001".to_owned();
+    JsonLines::new(HostInfo { host: "web-1".to_owned(), boot_id })
 }
 
 /// One millisecond per event, from some day in 2026.
@@ -76,7 +77,7 @@ pub fn exec(number: u64) -> CollectionEvent {
             user: 4_026_531_837,
         }),
         capabilities: Some(0),
-        ancestors: vec![bash(), bash(), bash()],
+        ancestors: [bash(), bash(), bash()].into(),
         ..ProcessEvent::default()
     })
 }

@@ -30,7 +30,7 @@ fn process(kind: ProcessEventKind) -> ProcessEvent {
         uid: Some(1000),
         user: Some("alice".into()),
         container_id: Some("0123456789abcdef0123456789abcdef".into()),
-        ancestors: vec![actor("bash", 1000)],
+        ancestors: [actor("bash", 1000)].into(),
         ..ProcessEvent::default()
     }
 }
@@ -115,7 +115,7 @@ fn every_shape_of_event_is_readable_at_a_glance() {
         exit(Some(0), None, false),
         exit(Some(2), None, false),
         exit(None, Some(11), true),
-        CollectionEvent::Process(ProcessEvent { ancestors: Vec::new(), ..exec(&[b"python3"]) }),
+        CollectionEvent::Process(ProcessEvent { ancestors: Arc::default(), ..exec(&[b"python3"]) }),
         CollectionEvent::Network(network(NetworkEventKind::Connect, Some(0))),
         CollectionEvent::Network(network(NetworkEventKind::Connect, Some(111))),
         CollectionEvent::Network(NetworkEvent {
@@ -172,7 +172,7 @@ fn hostile_text_cannot_move_the_terminal() {
             user: Some(evil.into()),
             container_id: Some(evil.into()),
             executable_path: Some(text()),
-            ancestors: vec![actor(evil, 1)],
+            ancestors: [actor(evil, 1)].into(),
             ..exec(&[evil.as_bytes(), b"\xff\xfe\x1b[31m"])
         }),
         CollectionEvent::Process(ProcessEvent { name: evil.to_owned(), ..process(ProcessEventKind::Fork) }),
