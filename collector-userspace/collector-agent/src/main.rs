@@ -20,9 +20,20 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
+    share_arenas();
     let cli = cli::Cli::parse();
     match commands::execute(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
+    }
+}
+
+/// Two arenas for the handful of threads instead of one each: events are made by one thread and freed by another, so that
+/// each arena keeps pages of its own for no one's use. Costs no measurable processor time.
+fn share_arenas() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: no preconditions; an old or other allocator ignores it.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 2);
     }
 }

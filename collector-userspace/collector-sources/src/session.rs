@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -37,6 +38,10 @@ pub(crate) struct Session {
     tap: Mutex<Option<Box<dyn Tap>>>,
     /// Rung when process events were decoded on behalf of another domain.
     pub(crate) process_pending: Notify,
+    /// One source watches its shutdown signal for all, which sleep longer for it.
+    watched: AtomicBool,
+    /// Rung when the watching source has ended.
+    pub(crate) unwatched: Notify,
 }
 
 impl std::fmt::Debug for Session {
@@ -63,7 +68,20 @@ impl Session {
             shared,
             tap: Mutex::new(None),
             process_pending: Notify::new(),
+            watched: AtomicBool::new(false),
+            unwatched: Notify::new(),
         }
+    }
+
+    /// Whether the caller is the one to look at its shutdown signal from now on.
+    pub(crate) fn claim_watch(&self) -> bool {
+        !self.watched.swap(true, Ordering::AcqRel)
+    }
+
+    /// The watching source ends, and probably all do: they look for themselves.
+    pub(crate) fn leave_watch(&self) {
+        self.watched.store(false, Ordering::Release);
+        self.unwatched.notify_waiters();
     }
 
     /// Sends a copy of all raw input to `tap` from now on.

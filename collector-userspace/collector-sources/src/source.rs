@@ -15,7 +15,7 @@ use rustix::time::{
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use crate::kernel::SOURCE_NAMES;
 use crate::session::{Session, lock};
@@ -23,8 +23,12 @@ use crate::session::{Session, lock};
 /// Records decoded before their events are handed over.
 const BATCH: usize = 512;
 
-/// Longest time until the shutdown signal is seen by a source that waits for records.
+/// Longest time until the shutdown signal is seen by the source that watches for it while all wait for records. The signal
+/// is a flag that wakes nobody, and each look costs a wake-up: so one looks and rings for the others.
 const SHUTDOWN_CHECK: Duration = Duration::from_millis(250);
+
+/// How long the others wait at most, should only their own signal be set.
+const UNWATCHED_CHECK: Duration = Duration::from_secs(5);
 
 /// Between two looks at the process ring while records come: half of it is the latency to expect. The other rings have
 /// [`KernelConfig::drain_interval`](crate::KernelConfig::drain_interval).
@@ -73,6 +77,8 @@ impl KernelSource {
                 break;
             }
         }
+        // Before the rest of the work, which others need not wait for.
+        drop(wait);
         self.session.finish(self.domain, &mut batch);
         send(tx, &mut batch).await;
         Ok(())
@@ -86,6 +92,7 @@ struct Wait {
     fd: AsyncFd<OwnedFd>,
     pause: Pause,
     next: Step,
+    watch: Watch,
 }
 
 /// What to do before the next look.
@@ -109,7 +116,7 @@ impl Wait {
             Domain::Process => Pause::precise(PROCESS_INTERVAL).context("cannot make a timer")?,
             Domain::Network | Domain::File => Pause::Coarse(source.session.config.drain_interval),
         };
-        Ok(Self { domain: source.domain, fd, pause, next: Step::Pause })
+        Ok(Self { domain: source.domain, fd, pause, next: Step::Pause, watch: Watch::new(&source.session) })
     }
 
     async fn next(&mut self, session: &Session) -> anyhow::Result<()> {
@@ -128,9 +135,11 @@ impl Wait {
                 self.fd.readable().await.map(|mut guard| guard.clear_ready())
             }
         };
-        match timeout(SHUTDOWN_CHECK, readable).await {
-            Ok(result) => result.context("cannot wait on the ring"),
-            Err(_) => Ok(()),
+        let patience = if self.watch.is_mine() { SHUTDOWN_CHECK } else { UNWATCHED_CHECK };
+        tokio::select! {
+            result = readable => result.context("cannot wait on the ring"),
+            () = session.unwatched.notified() => Ok(()),
+            () = sleep(patience) => Ok(()),
         }
     }
 
@@ -141,6 +150,32 @@ impl Wait {
             Step::Pause => Step::Ask,
             Step::Ask | Step::Sleep => Step::Sleep,
         };
+    }
+}
+
+/// Whether this source is the one that looks at its shutdown signal for all.
+struct Watch {
+    session: Arc<Session>,
+    mine: bool,
+}
+
+impl Watch {
+    fn new(session: &Arc<Session>) -> Self {
+        Self { session: Arc::clone(session), mine: false }
+    }
+
+    /// Takes the duty over if nobody has it.
+    fn is_mine(&mut self) -> bool {
+        self.mine = self.mine || self.session.claim_watch();
+        self.mine
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if self.mine {
+            self.session.leave_watch();
+        }
     }
 }
 

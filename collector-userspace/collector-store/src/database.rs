@@ -22,7 +22,7 @@ const PAGE_SIZE: i64 = 16_384;
 /// Pages in the write-ahead log that start a checkpoint: 8 MiB.
 const CHECKPOINT_PAGES: i64 = 512;
 /// Kilobytes of pages in memory: a full batch fits, so that none is written to the log before its transaction ends.
-const CACHE_KIB: i64 = 4_096;
+const CACHE_KIB: i64 = 2_048;
 /// To what the log is cut after a checkpoint, should a long query have made it longer.
 const LOG_BYTES: i64 = 16 << 20;
 /// Most rows deleted in one transaction: bounds how long retention keeps the writer from its queue.

@@ -37,7 +37,7 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
     }
     let mut capture = Running::start(&kernel)?;
     session.register(capture.sources())?;
-    release_startup_memory();
+    release_memory();
     for planned in capture.plan() {
         for lack in &planned.lacks {
             tracing::info!(kind = planned.kind, lack, "not captured in full");
@@ -54,8 +54,9 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
     conclude(&report.status, ended)
 }
 
-/// Gives what reading the kernel's types took (some megabytes, once) back to the system, which the allocator would keep.
-fn release_startup_memory() {
+/// Gives memory that the allocator keeps for later back to the system: what reading the kernel's types took (some megabytes,
+/// once), and what queues took in a burst.
+fn release_memory() {
     #[cfg(target_env = "gnu")]
     // SAFETY: malloc_trim has no preconditions; it takes the allocator's own locks.
     unsafe {
@@ -111,12 +112,23 @@ fn store_config(store: &Store, default: PathBuf) -> StoreConfig {
     config
 }
 
-/// Keeps the status file up to date.
+/// Fewer events than this from one status to the next: a burst is over, if there was one.
+const QUIET: u64 = 1_000;
+/// Growth of the resident memory since the start for which it is worth a try to give some back…
+const WORTH_RELEASING: u64 = 4 << 20;
+/// …once in so many statuses: what a burst has left is freed bit by bit, and trying costs about a millisecond.
+const RELEASE_EVERY: u32 = 5;
+
+/// Keeps the status file up to date, and memory down.
 struct Report {
     runtime_dir: PathBuf,
     capture: CaptureHandle,
     watch: Watch,
     status: Status,
+    /// Resident memory at the start, in bytes.
+    lean: u64,
+    /// Statuses since memory was last released.
+    unreleased: u32,
 }
 
 impl Report {
@@ -136,11 +148,12 @@ impl Report {
             cost: Cost { startup_cpu_ns: Cost::of_this_process(0).cpu_ns, ..Cost::default() },
             ..Status::default()
         };
-        Self { runtime_dir: runtime_dir.to_owned(), capture, watch, status }
+        let lean = Cost::of_this_process(0).rss_bytes;
+        Self { runtime_dir: runtime_dir.to_owned(), capture, watch, status, lean, unreleased: 0 }
     }
 
     fn update(&mut self) {
-        let Self { runtime_dir: _, capture, watch, status } = self;
+        let Self { runtime_dir: _, capture, watch, status, .. } = self;
         status.written_ns = status::now_ns();
         status.cost = Cost::of_this_process(status.cost.startup_cpu_ns);
         status.capture = capture.stats();
@@ -150,7 +163,15 @@ impl Report {
     }
 
     fn write(&mut self) {
+        let published = self.status.bus.published;
         self.update();
+        let quiet = self.status.bus.published - published < QUIET;
+        let grown = self.status.cost.rss_bytes > self.lean + WORTH_RELEASING;
+        self.unreleased = self.unreleased.saturating_add(1);
+        if quiet && grown && self.unreleased >= RELEASE_EVERY {
+            release_memory();
+            self.unreleased = 0;
+        }
         if let Err(error) = status::write(&self.runtime_dir, &self.status) {
             tracing::warn!(%error, "cannot write the status for `collector stats`");
         }

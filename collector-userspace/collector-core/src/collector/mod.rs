@@ -15,6 +15,7 @@ mod handle;
 mod health;
 mod lane;
 mod pump;
+mod relay;
 mod run;
 mod source_thread;
 mod statistics;

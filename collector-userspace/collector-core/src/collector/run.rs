@@ -12,6 +12,7 @@ use super::error::{CollectorError, RunError};
 use super::handle::Shared;
 use super::lane::Lane;
 use super::pump::{PumpOrder, pump};
+use super::relay::Relay;
 use super::{health, source_thread};
 
 /// The shares of the shutdown timeout, in percent, at which waiting turns into doing something about it.
@@ -67,9 +68,10 @@ impl Run {
     fn start_sources(&mut self) {
         let config = &self.shared.config;
         tracing::info!(component = config.component_name, sources = self.lanes.len(), "collector starts");
+        let since = Instant::now();
         for lane in &self.lanes {
             let (tx, rx) = mpsc::channel(config.event_buffer_size);
-            self.pumps.spawn(pump(
+            let relay = Relay::new(pump(
                 Arc::clone(lane),
                 rx,
                 self.shared.bus.clone(),
@@ -77,7 +79,8 @@ impl Run {
                 config.max_batch_size,
                 config.enable_debug_logging,
             ));
-            source_thread::spawn(lane, tx, &self.changed);
+            self.pumps.spawn(relay.clone().stand_by(Arc::clone(lane), tx.downgrade(), since));
+            source_thread::spawn(lane, tx, relay, &self.changed);
         }
     }
 

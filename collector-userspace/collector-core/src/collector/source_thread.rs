@@ -8,18 +8,24 @@ use tokio::sync::{Notify, mpsc};
 
 use super::health::HealthRequest;
 use super::lane::{CallError, Lane, call};
+use super::relay::Relay;
 use crate::event::CollectionEvent;
 use crate::source::EventSource;
 
 /// Starts the source on a thread of its own. Nobody joins that thread: it reports to the lane and notifies `changed`.
-pub(super) fn spawn(lane: &Arc<Lane>, tx: mpsc::Sender<CollectionEvent>, changed: &Arc<Notify>) {
+pub(super) fn spawn(
+    lane: &Arc<Lane>,
+    tx: mpsc::Sender<CollectionEvent>,
+    relay: Relay,
+    changed: &Arc<Notify>,
+) {
     // Room for one question: who finds it taken knows that the source does not answer.
     let (requests, health) = mpsc::channel(1);
     lane.starting(requests);
     let thread = {
         let (lane, changed) = (Arc::clone(lane), Arc::clone(changed));
         move || match runtime() {
-            Ok(runtime) => run(runtime, &lane, tx, health, &changed),
+            Ok(runtime) => run(runtime, &lane, tx, health, relay, &changed),
             Err(error) => cannot_run(&lane, &error, &changed),
         }
     };
@@ -51,9 +57,11 @@ fn run(
     lane: &Arc<Lane>,
     tx: mpsc::Sender<CollectionEvent>,
     health: mpsc::Receiver<HealthRequest>,
+    relay: Relay,
     changed: &Notify,
 ) {
     let checks = runtime.spawn(answer_health_checks(Arc::clone(&lane.source), health));
+    runtime.spawn(relay.at_home());
     let started = || lane.started();
     let start = async { lane.source.start(tx, Arc::clone(&lane.shutdown)).await };
     let result = runtime.block_on(call(start, started));

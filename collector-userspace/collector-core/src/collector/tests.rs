@@ -286,6 +286,34 @@ async fn sources_that_block_their_thread_for_ever_are_stopped_from_outside_then_
 }
 
 #[tokio::test]
+async fn what_a_source_sent_before_it_blocks_its_thread_arrives_meanwhile() {
+    let (unblock, blocked) = std_mpsc::channel::<()>();
+    let blocked = Mutex::new(Some(blocked));
+    let source = Script::new("blocks", move |tx, _| {
+        let blocked = blocked.lock().unwrap().take().unwrap();
+        async move {
+            for pid in 0..3 {
+                tx.try_send(process(pid))?;
+            }
+            // Until the test has seen the events; nothing is awaited here.
+            let _ = blocked.recv();
+            tx.send(process(3)).await?;
+            Ok(())
+        }
+    });
+    let collector = collector_of(quiet(), [source]);
+    let mut subscription = subscribed(&collector).await;
+    let run = tokio::spawn(collector.run());
+    for pid in 0..3 {
+        let event = tokio::time::timeout(SLACK, subscription.recv()).await.unwrap().unwrap();
+        assert_eq!(event.event.pid(), Some(pid));
+    }
+    unblock.send(()).unwrap();
+    assert_eq!(pids_until_the_end(&mut subscription).await, [3]);
+    run.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_stop_that_unblocks_start_saves_the_source() {
     let (release, gate) = std_mpsc::channel::<()>();
     let (release, gate) = (Mutex::new(Some(release)), Arc::new(Mutex::new(gate)));
