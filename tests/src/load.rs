@@ -1,11 +1,12 @@
 //! The load generator of `cargo xtask bench`.
 //!
 //! ```text
-//! load exec|tcp|file COUNT TAG
+//! load exec|spawn|tcp|file COUNT TAG
 //! ```
 //! runs a [`workload`](crate::workload) and prints what it cost, itself and its children, as one line of JSON: `wall_ns` and
-//! `cpu_ns`. For exec the children are a static program that does nothing, so that the measurement is of starting and
-//! ending processes and not of a dynamic loader.
+//! `cpu_ns`. For exec and spawn the children are a static program that does nothing, so that the measurement is of starting and
+//! ending processes and not of a dynamic loader: exec is `fork`, `execve` and `wait4` alone, spawn what programs usually call,
+//! `posix_spawn`, with some 130 system calls that set signals.
 
 use std::fs;
 use std::io;
@@ -22,7 +23,7 @@ use crate::workload;
 pub fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [what, count, tag] = &arguments[..] else {
-        eprintln!("usage: load exec|tcp|file COUNT TAG");
+        eprintln!("usage: load exec|spawn|tcp|file COUNT TAG");
         return ExitCode::from(2);
     };
     let Ok(count) = count.parse() else {
@@ -46,7 +47,8 @@ fn run(what: &str, count: u32, tag: &str) -> io::Result<()> {
     make_nothing(&program)?;
     let (begin, before) = (Instant::now(), cpu()?);
     match what {
-        "exec" => workload::exec(&program, count, tag)?,
+        "exec" => workload::fork_exec(&program, count, tag)?,
+        "spawn" => workload::exec(&program, count, tag)?,
         "file" => workload::run("file", count, files.to_str().unwrap_or(tag))?,
         other => workload::run(other, count, tag)?,
     }

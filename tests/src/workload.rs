@@ -1,8 +1,10 @@
 //! Bounded loads whose every operation is known beforehand: ground truth for completeness, ballast for benches.
 
+use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -34,6 +36,37 @@ pub(crate) fn exec(program: &Path, count: u32, tag: &str) -> io::Result<()> {
         Command::new(program).arg(format!("{tag}-{number}")).spawn()?.wait()?;
         Ok(())
     })
+}
+
+/// As [`exec`] with nothing but `fork`, `execve` and `wait4`, where the standard library's child makes more than a hundred
+/// system calls to set its signals. The process must have one thread.
+pub(crate) fn fork_exec(program: &Path, count: u32, tag: &str) -> io::Result<()> {
+    let program = CString::new(program.as_os_str().as_bytes())?;
+    let environment = [std::ptr::null()];
+    for number in 0..count {
+        let argument = CString::new(format!("{tag}-{number}"))?;
+        let arguments = [program.as_ptr(), argument.as_ptr(), std::ptr::null()];
+        // SAFETY: there is one thread, and the child calls nothing but the two system calls below.
+        match unsafe { libc::fork() } {
+            -1 => return Err(io::Error::last_os_error()),
+            // SAFETY: strings that end in NUL and arrays that end in a null pointer; what they point to lives on.
+            0 => unsafe {
+                libc::execve(program.as_ptr(), arguments.as_ptr(), environment.as_ptr());
+                libc::_exit(127);
+            },
+            child => {
+                let mut status = 0;
+                // SAFETY: a writable integer; the child is ours.
+                if unsafe { libc::waitpid(child, &raw mut status, 0) } != child {
+                    return Err(io::Error::last_os_error());
+                }
+                if status != 0 {
+                    return Err(io::Error::other(format!("the program ended with status {status:#x}")));
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Connections to ourselves, over IPv4 and IPv6 in turns, with some bytes both ways.

@@ -35,13 +35,13 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 10, value_name = "N")]
     idle: u64,
     /// Only these loads.
-    #[arg(value_parser = ["exec", "tcp", "file"])]
+    #[arg(value_parser = ["exec", "spawn", "tcp", "file"])]
     loads: Vec<String>,
 }
 
 /// A load, the operations of which are counted by events of one kind.
-const LOADS: [(&str, &str); 3] =
-    [("exec", "process.exec"), ("tcp", "network.accept"), ("file", "file.rename")];
+const LOADS: [(&str, &str); 4] =
+    [("exec", "process.exec"), ("spawn", "process.exec"), ("tcp", "network.accept"), ("file", "file.rename")];
 
 /// What one run of a load took.
 #[derive(Clone, Copy)]
@@ -161,7 +161,8 @@ impl Bench {
         agent.stop()?;
         let word = format!(r#""kind":"{kind}""#);
         // The load's own exec is one of those.
-        let is_it = |line: &&str| line.contains(&word) && (load != "exec" || line.contains(r#""counted-"#));
+        let is_it =
+            |line: &&str| line.contains(&word) && (kind != "process.exec" || line.contains(r#""counted-"#));
         let seen = output.lines().filter(is_it).count();
         Ok(Watched { load: cost, agent: after.saturating_sub(before), seen })
     }

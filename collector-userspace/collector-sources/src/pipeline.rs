@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use collector_common::Domain;
+use collector_common::{Domain, Kind};
 use collector_core::CollectionEvent;
 
 use crate::adapt::{
@@ -47,6 +47,8 @@ pub struct Pipeline {
     ledger: Ledger,
     reporter: LossReporter,
     decode_errors: [[u64; DecodeErrorKind::COUNT]; Domain::COUNT],
+    /// Kinds that become events, see [`Kind::bit`]; the others serve identity only.
+    publish: u64,
 }
 
 impl Pipeline {
@@ -65,7 +67,15 @@ impl Pipeline {
             ledger: Ledger::new(start),
             reporter: LossReporter::default(),
             decode_errors: Default::default(),
+            publish: u64::MAX,
         }
+    }
+
+    /// Publishes events of these kinds alone (see [`Kind::bit`]). Records of the others still tell who is who.
+    #[must_use]
+    pub fn publishing(mut self, kinds: u64) -> Self {
+        self.publish = kinds;
+        self
     }
 
     /// A record of the process domain.
@@ -80,7 +90,12 @@ impl Pipeline {
             self.ledger.observe(domain, header.cpu, header.seq);
         }
         match decode(bytes) {
-            Ok(record) if record.kind().domain() == domain => out.push(self.adapt(&record)),
+            Ok(record) if record.kind().domain() == domain => {
+                let event = self.adapt(&record);
+                if self.publish & record.kind().bit() != 0 {
+                    out.push(event);
+                }
+            }
             Ok(record) => self.count(domain, DecodeError::Domain { kind: record.kind(), ring: domain }),
             Err(error) => self.count(domain, error),
         }
@@ -94,8 +109,10 @@ impl Pipeline {
             let identity = shared.table.on_snapshot(entry);
             (identity, shared.table.boot(), Context { clock: shared.clock, source })
         };
-        let user = entry.uid.and_then(|uid| self.users.name(uid));
-        out.push(CollectionEvent::Process(adapt_snapshot(entry, &identity, &boot, user, &context)));
+        if self.publishes(Domain::Process) {
+            let user = entry.uid.and_then(|uid| self.users.name(uid));
+            out.push(CollectionEvent::Process(adapt_snapshot(entry, &identity, &boot, user, &context)));
+        }
     }
 
     /// Looks at the clocks if that is due; returns a new anchor if there had to be one. Live sources only.
@@ -119,7 +136,7 @@ impl Pipeline {
     ) {
         let gaps = self.ledger.settle(domain);
         let losses = self.reporter.report(domain, &gaps, deltas);
-        self.state_losses(now_ns, losses, out);
+        self.state_losses(now_ns, domain, losses, out);
     }
 
     /// The end of a domain: `sent` is, by processor, how many records the kernel side wanted to send. What is missing
@@ -134,7 +151,12 @@ impl Pipeline {
     ) {
         let gaps = self.ledger.finish(domain, sent);
         let losses = self.reporter.finish(domain, &gaps, deltas);
-        self.state_losses(now_ns, losses, out);
+        self.state_losses(now_ns, domain, losses, out);
+    }
+
+    /// Whether any kind of a domain becomes events.
+    fn publishes(&self, domain: Domain) -> bool {
+        Kind::ALL.iter().any(|kind| kind.domain() == domain && self.publish & kind.bit() != 0)
     }
 
     /// The ledger's side of the statistics of a domain; the kernel's side is left at zero.
@@ -211,8 +233,14 @@ impl Pipeline {
         }
     }
 
-    fn state_losses(&self, now_ns: u64, losses: Vec<crate::ledger::Loss>, out: &mut Vec<CollectionEvent>) {
-        if losses.is_empty() {
+    fn state_losses(
+        &self,
+        now_ns: u64,
+        domain: Domain,
+        losses: Vec<crate::ledger::Loss>,
+        out: &mut Vec<CollectionEvent>,
+    ) {
+        if losses.is_empty() || !self.publishes(domain) {
             return;
         }
         let timestamp = lock(&self.shared).clock.system_time(now_ns);
@@ -245,8 +273,6 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 
 #[cfg(test)]
 mod tests {
-    use collector_common::Kind;
-
     use super::*;
     use crate::identity::{Boot, TableConfig};
     use crate::testing::{self, task};

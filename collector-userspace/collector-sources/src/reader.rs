@@ -3,15 +3,12 @@
 use std::mem::offset_of;
 
 use aya::maps::{MapData, RingBuf};
-use collector_common::{Domain, Kind, RecordHeader};
+use collector_common::{Domain, RecordHeader};
 use collector_core::CollectionEvent;
 
 use crate::identity::snapshot::SnapshotEntry;
 use crate::ledger::{CounterDelta, CounterTable};
 use crate::pipeline::Pipeline;
-
-/// Offset of `RecordHeader::kind`.
-const KIND_OFFSET: usize = offset_of!(RecordHeader, kind);
 
 /// Offset of `RecordHeader::ktime_ns`.
 const KTIME_OFFSET: usize = offset_of!(RecordHeader, ktime_ns);
@@ -25,8 +22,6 @@ pub(crate) struct Reader {
     pub(crate) counters: CounterTable,
     /// Decoded and not yet taken by the source.
     pending: Vec<CollectionEvent>,
-    /// Kinds that somebody takes from `pending`, see [`Kind::bit`]; the others serve identity only.
-    publish: u64,
 }
 
 impl std::fmt::Debug for Reader {
@@ -36,8 +31,8 @@ impl std::fmt::Debug for Reader {
 }
 
 impl Reader {
-    pub(crate) fn new(domain: Domain, ring: RingBuf<MapData>, pipeline: Pipeline, publish: u64) -> Self {
-        Self { domain, ring, pipeline, counters: CounterTable::default(), pending: Vec::new(), publish }
+    pub(crate) fn new(domain: Domain, ring: RingBuf<MapData>, pipeline: Pipeline) -> Self {
+        Self { domain, ring, pipeline, counters: CounterTable::default(), pending: Vec::new() }
     }
 
     /// Decodes records until the ring is empty or `limit` events are pending. `before` sees each record and its
@@ -47,11 +42,7 @@ impl Reader {
             let Some(record) = self.ring.next() else { return true };
             let ktime = record.get(KTIME_OFFSET..KTIME_OFFSET + 8).and_then(|bytes| bytes.try_into().ok());
             before(ktime.map_or(0, u64::from_ne_bytes), &record);
-            let begin = self.pending.len();
             self.pipeline.record(self.domain, &record, &mut self.pending);
-            if kind(&record).is_none_or(|kind| self.publish & kind.bit() == 0) {
-                self.pending.truncate(begin);
-            }
         }
         false
     }
@@ -78,23 +69,10 @@ impl Reader {
     /// States losses that have become certain.
     pub(crate) fn settle(&mut self, now_ns: u64, deltas: &[CounterDelta]) {
         self.pipeline.settle(now_ns, self.domain, deltas, &mut self.pending);
-        self.unless_published();
     }
 
     /// States everything that is missing at the end.
     pub(crate) fn finish(&mut self, now_ns: u64, sent: &[u64], deltas: &[CounterDelta]) {
         self.pipeline.finish(now_ns, self.domain, sent, deltas, &mut self.pending);
-        self.unless_published();
     }
-
-    fn unless_published(&mut self) {
-        if !Kind::ALL.iter().any(|kind| kind.domain() == self.domain && self.publish & kind.bit() != 0) {
-            self.pending.clear();
-        }
-    }
-}
-
-fn kind(record: &[u8]) -> Option<Kind> {
-    let bytes = record.get(KIND_OFFSET..KIND_OFFSET + 2)?.try_into().ok()?;
-    Kind::try_from(u16::from_ne_bytes(bytes)).ok()
 }

@@ -253,7 +253,7 @@ impl Session {
                 // A recording holds what was asked for, not everybody's command lines.
                 tap.snapshot(&entry);
             }
-            reader.snapshot(&entry, passes && self.config.wants(Domain::Process));
+            reader.snapshot(&entry, passes);
         }
         for pid in passing.descendants {
             if let Err(error) = lock(&self.loaded).follow(pid) {
@@ -374,7 +374,7 @@ fn readers(
     for ((slot, ring), domain) in readers.iter_mut().zip(rings).zip(Domain::ALL) {
         if let Some(ring) = ring {
             let pipeline = Pipeline::new(Arc::clone(shared), Users::system(), SOURCE_NAMES, Start::Fresh);
-            *slot = Some(Mutex::new(Reader::new(domain, ring, pipeline, config.kinds)));
+            *slot = Some(Mutex::new(Reader::new(domain, ring, pipeline.publishing(config.kinds))));
         }
     }
     readers

@@ -32,7 +32,7 @@ pub(super) fn run(context: &Context, args: RecordArgs) -> Result<(), Failure> {
         BufWriter::with_capacity(256 << 10, file.with_context(|| format!("cannot make {}", path.display()))?);
 
     let failed = || format!("cannot record to {}", path.display());
-    let header = CaptureHeader::of_this_host();
+    let header = CaptureHeader::of_this_host().of_kinds(kernel.kinds);
     let recording = Recording::new(file, &header, Users::system()).with_context(failed)?;
     capture.inner().record_to(recording.tap());
     let mut session = Session::new()?;

@@ -20,6 +20,7 @@ pub(crate) fn write(path: &Path, rounds: u32) {
         started_unix_ns: 1_790_000_000_000_000_000,
         collector_version: "0.1.0".to_owned(),
         clock_ticks: 100,
+        kinds: Vec::new(),
     };
     let kind = |name: &str| *rows().flat_map(|row| row.kinds).find(|kind| kind.name() == name).unwrap();
     let mut writer = CaptureWriter::new(Vec::new(), &header).unwrap();

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use collector_common::Kind;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{Boot, clock_ticks};
@@ -23,6 +24,10 @@ pub struct CaptureHeader {
     pub collector_version: String,
     /// Clock ticks in a second, the unit of start times.
     pub clock_ticks: u64,
+    /// Kinds of events that the capture was to give. It may hold records of others, for the identity of processes. Empty, as
+    /// in older captures: all.
+    #[serde(default)]
+    pub kinds: Vec<String>,
 }
 
 impl CaptureHeader {
@@ -40,7 +45,25 @@ impl CaptureHeader {
             started_unix_ns: u64::try_from(started.as_nanos()).unwrap_or(0),
             collector_version: env!("CARGO_PKG_VERSION").to_owned(),
             clock_ticks: clock_ticks(),
+            kinds: Vec::new(),
         }
+    }
+
+    /// Names the kinds of events that the capture is to give, see [`Kind::bit`].
+    #[must_use]
+    pub fn of_kinds(mut self, kinds: u64) -> Self {
+        self.kinds = Kind::ALL
+            .iter()
+            .filter(|kind| kinds & kind.bit() != 0)
+            .map(|kind| kind.name().to_owned())
+            .collect();
+        self
+    }
+
+    /// The kinds of events that a replay gives.
+    pub(super) fn published(&self) -> u64 {
+        let named = Kind::ALL.iter().filter(|kind| self.kinds.iter().any(|name| name == kind.name()));
+        if self.kinds.is_empty() { u64::MAX } else { named.fold(0, |kinds, kind| kinds | kind.bit()) }
     }
 
     /// The boot its processes belong to.

@@ -149,7 +149,8 @@ impl<R: Read> ReplayEvents<R> {
         // Until the first anchor; a capture begins with one.
         let clock = Clock::new(Anchor { realtime_ns: started_ns, boottime_ns: 0 });
         let pipeline =
-            Pipeline::new(Shared::new(table, clock), Users::recorded(), [NAME; Domain::COUNT], Start::Fresh);
+            Pipeline::new(Shared::new(table, clock), Users::recorded(), [NAME; Domain::COUNT], Start::Fresh)
+                .publishing(reader.header().published());
         Ok(Self {
             reader,
             pipeline,

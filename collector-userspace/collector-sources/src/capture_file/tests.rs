@@ -25,6 +25,7 @@ fn header() -> CaptureHeader {
         started_unix_ns: 1_700_000_000 * SECOND,
         collector_version: "0.1.0".to_owned(),
         clock_ticks: 100,
+        kinds: Vec::new(),
     }
 }
 
@@ -58,7 +59,11 @@ fn users() -> Users {
 
 /// A shell found in `/proc` forks, execs, connects, writes, exits; one file record is lost, one is not decodable.
 fn capture() -> Vec<u8> {
-    let recording = Recording::new(Vec::new(), &header(), users()).unwrap();
+    capture_with(&header())
+}
+
+fn capture_with(header: &CaptureHeader) -> Vec<u8> {
+    let recording = Recording::new(Vec::new(), header, users()).unwrap();
     let mut tap = recording.tap();
     let shell = task(10);
     let forked = child(&shell, 11);
@@ -118,6 +123,17 @@ fn a_replay_gives_the_events_of_the_capture() {
     assert_eq!(connect.process.as_ref().and_then(|process| process.exec_id), exec.exec_id);
     assert!(events.iter().all(|event| event.meta().is_some_and(|meta| meta.source == "replay")));
     assert_eq!((summary.frames.skipped, summary.frames.complete, &summary.stopped_by), (0, true, &None));
+}
+
+#[test]
+fn a_replay_gives_the_kinds_the_capture_was_asked_for_and_knows_who_acted() {
+    let header = header().of_kinds(Kind::NetworkConnect.bit() | Kind::FileOpen.bit());
+    let (events, summary) = replay(&capture_with(&header));
+    assert_eq!(kinds(&events), ["network.connect", "file.open", "file.open", "loss"]);
+    let CollectionEvent::Network(connect) = &events[0] else { panic!("{:?}", events[0]) };
+    let executable = connect.process.as_ref().and_then(|process| process.executable.as_ref());
+    assert_eq!(executable.and_then(|exe| exe.as_str()), Some("/bin/ls"));
+    assert_eq!(summary.domains[Domain::Process as usize].received, 3);
 }
 
 #[test]
