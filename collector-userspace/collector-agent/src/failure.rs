@@ -49,7 +49,7 @@ impl Failure {
             return ExitCode::SUCCESS;
         }
         if !self.error.is::<Told>() {
-            crate::output::message(format_args!("error: {:#}", self.error));
+            crate::output::message(format_args!("error: {}", told_once(&self.error)));
             if let Some(hint) = &self.hint {
                 crate::output::message(format_args!("hint: {hint}"));
             }
@@ -73,9 +73,45 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 #[error("reported already")]
 struct Told;
 
+/// The error and its causes. A cause that the sentence before it quotes already is not said again.
+fn told_once(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if told.is_empty() {
+            told = cause;
+        } else if !told.contains(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    told
+}
+
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
         .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot read x: {0}; is it there?")]
+    struct Quoting(#[from] std::io::Error);
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let missing = || std::io::Error::other("no such file");
+        assert_eq!(
+            told_once(&anyhow::Error::from(Quoting(missing())).context("cannot start")),
+            "cannot start: cannot read x: no such file; is it there?"
+        );
+        assert_eq!(
+            told_once(&anyhow::Error::from(missing()).context("cannot read y")),
+            "cannot read y: no such file"
+        );
+    }
 }

@@ -133,7 +133,7 @@ pub(super) fn kernel_obstacle(kinds: &[PlannedKind], capabilities: Option<Capabi
     let reason = kinds.iter().flat_map(|kind| &kind.lacks).next()?;
     Some(Obstacle {
         problem: format!("this kernel does not allow it: {reason}"),
-        remedy: "a kernel from 5.10 on with CONFIG_DEBUG_INFO_BTF and CONFIG_BPF_SYSCALL is needed; in a container, the \
+        remedy: "a kernel from 5.12 on with CONFIG_DEBUG_INFO_BTF and CONFIG_BPF_SYSCALL is needed; in a container, the \
                  host's kernel must allow it (--privileged, or cap-add BPF and PERFMON)"
             .to_owned(),
     })
