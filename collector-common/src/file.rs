@@ -76,4 +76,6 @@ pub mod file_flag {
     pub const CLOSED_BY_EXIT: u32 = 4096;
     /// The open emptied the file (`O_TRUNC`), or a truncate call did.
     pub const TRUNCATED: u32 = 8192;
+    /// An exec closed the description (close-on-exec).
+    pub const CLOSED_BY_EXEC: u32 = 16384;
 }

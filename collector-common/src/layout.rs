@@ -4,7 +4,7 @@ use core::mem::{align_of, offset_of, size_of};
 
 use crate::{
     CredentialsWire, ExecWire, ExitWire, FileWire, ForkWire, NetworkWire, Offsets, RecordHeader, Settings,
-    StrRef, TaskWire,
+    SocketOwner, StrRef, TaskWire, Written,
 };
 
 macro_rules! assert_layout {
@@ -27,6 +27,8 @@ assert_layout! {
     NetworkWire: 32 + 80 + 16 + 32 + 32, align 8;
     FileWire: 32 + 80 + 48 + 32, align 8;
     Settings: 32, align 8;
+    SocketOwner: 80 + 16, align 8;
+    Written: 24, align 8;
     Offsets: 4 * Offsets::COUNT, align 4;
 }
 

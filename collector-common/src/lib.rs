@@ -17,6 +17,7 @@ mod offsets;
 mod process;
 mod record;
 mod settings;
+mod table;
 
 pub use file::{FileWire, file_flag};
 pub use kind::{Domain, Kind, UnknownKind};
@@ -26,6 +27,7 @@ pub use offsets::{MISSING, Offsets};
 pub use process::{CredentialsWire, ExecWire, ExitWire, ForkWire, exec_flag};
 pub use record::{Capture, RecordHeader, StrRef, TaskWire, task_flag};
 pub use settings::{Settings, filter_flag};
+pub use table::{SocketOwner, TABLE_SLOTS, Table, Written, table_slot};
 
 /// Version of every layout in this crate. A record with another version is a counted decode error.
 pub const WIRE_VERSION: u16 = 1;
@@ -53,6 +55,12 @@ pub mod name {
     pub const SEQUENCES: &str = "SEQUENCES";
     /// Per-CPU `u64` per [`counter_slot`](crate::counter_slot): records that were not sent, by kind and reason.
     pub const COUNTERS: &str = "COUNTERS";
+    /// Per-CPU `u64` per [`table_slot`](crate::table_slot): entries put into and taken out of the tables below.
+    pub const TABLES: &str = "TABLES";
+    /// [`SocketOwner`](crate::SocketOwner) by address of the socket.
+    pub const SOCKETS: &str = "SOCKETS";
+    /// [`Written`](crate::Written) by address of the file description.
+    pub const WRITTEN: &str = "WRITTEN";
     /// Hash of thread-group ids that pass the pid filter; children are added at fork.
     pub const FILTER_PIDS: &str = "FILTER_PIDS";
     /// Tail calls from `sys_enter` by system call number.
@@ -67,12 +75,16 @@ pub mod name {
     pub const EXIT_STAGES: &str = "EXIT_STAGES";
     /// Second stage of the probe on process exit.
     pub const QUIT_STAGES: &str = "QUIT_STAGES";
+    /// Second stage of the probe on the files that an exec closes.
+    pub const SHUT_STAGES: &str = "SHUT_STAGES";
     /// Buffers per processor, sized by the loader: exec records.
     pub const EXEC_SCRATCH: &str = "EXEC_SCRATCH";
     /// Buffers per processor: file records of system calls.
     pub const FILE_SCRATCH: &str = "FILE_SCRATCH";
     /// Buffers per processor: file records of process exit.
     pub const QUIT_SCRATCH: &str = "QUIT_SCRATCH";
+    /// Buffers per processor: file records of execs.
+    pub const SHUT_SCRATCH: &str = "SHUT_SCRATCH";
     /// Read-only global: [`Settings`](crate::Settings).
     pub const SETTINGS: &str = "SETTINGS";
     /// Read-only global: [`Offsets`](crate::Offsets).

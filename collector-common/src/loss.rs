@@ -14,11 +14,14 @@ pub enum LossReason {
     Own = 2,
     /// A filter set by the user left it out. Not a loss.
     Filtered = 3,
-    /// A written file was closed where no hook saw it (close-on-exec, passed descriptors): its modify event is
-    /// missing. Noticed when the kernel reuses the description; not part of the sequence.
+    /// A written file or a connection was closed where no hook saw it (passed descriptors, for example): its modify or close
+    /// event is missing. Noticed when the kernel reuses the memory; not part of the sequence.
     CloseUnseen = 4,
     /// A 32-bit system call that this tier cannot read. Not part of the sequence.
     Compat = 5,
+    /// A [`Table`](crate::Table) was full and forgot an entry, or had no room: the event that would have followed from it is
+    /// missing. Not part of the sequence.
+    TableFull = 6,
 }
 
 /// A number that names no reason of this wire version.
@@ -27,10 +30,17 @@ pub struct UnknownReason(pub u8);
 
 impl LossReason {
     /// Number of reasons.
-    pub const COUNT: usize = 6;
+    pub const COUNT: usize = 7;
     /// Every reason, in numeric order.
-    pub const ALL: [Self; Self::COUNT] =
-        [Self::RingFull, Self::StageFailed, Self::Own, Self::Filtered, Self::CloseUnseen, Self::Compat];
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::RingFull,
+        Self::StageFailed,
+        Self::Own,
+        Self::Filtered,
+        Self::CloseUnseen,
+        Self::Compat,
+        Self::TableFull,
+    ];
 
     /// The name used in JSON, metrics and the command line.
     #[must_use]
@@ -42,6 +52,7 @@ impl LossReason {
             Self::Filtered => "filtered",
             Self::CloseUnseen => "close_unseen",
             Self::Compat => "compat_syscall",
+            Self::TableFull => "table_full",
         }
     }
 

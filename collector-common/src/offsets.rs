@@ -196,6 +196,8 @@ offsets! {
     fdt_fd: "fdtable.fd",
     /// Its bit map of open descriptors.
     fdt_open: "fdtable.open_fds",
+    /// Its bit map of descriptors that an exec closes.
+    fdt_close_on_exec: "fdtable.close_on_exec",
     /// Root directory, mount.
     fs_root_mnt: "fs_struct.root.mnt",
     /// Root directory, dentry.

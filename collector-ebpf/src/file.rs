@@ -15,6 +15,10 @@ use crate::scratch::{FileScratch, Scratch, Slot};
 use crate::task;
 
 pub const AT_FDCWD: i32 = -100;
+/// The description was opened for writing.
+pub const FMODE_WRITE: u32 = 0x2;
+/// `vfsmount.mnt_flags`: mounted by the kernel for itself.
+pub const MNT_INTERNAL: u32 = 0x4000;
 pub const S_IFMT: u16 = 0o170_000;
 pub const S_IFREG: u16 = 0o100_000;
 pub const S_IFBLK: u16 = 0o060_000;
@@ -48,6 +52,13 @@ pub fn mode_of(description: u64) -> u16 {
 #[inline(always)]
 pub const fn is_storage(mode: u16) -> bool {
     matches!(mode & S_IFMT, S_IFREG | S_IFBLK)
+}
+
+/// Whether a description is of something in a file system, or at least of storage: not of a pipe or a socket.
+#[inline(always)]
+pub fn has_place(opened: Opened) -> bool {
+    is_storage(opened.inode_mode)
+        || read_at::<u32>(opened.path.mnt, offset!(vfsmount_flags)) & MNT_INTERNAL == 0
 }
 
 /// Starts a record of `kind` in this processor's scratch buffer. The header is complete but for its length.

@@ -21,6 +21,7 @@ mod path;
 mod probes;
 mod scratch;
 mod syscall;
+mod table;
 mod task;
 mod written;
 

@@ -2,7 +2,7 @@
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf};
-use collector_common::{COUNTER_SLOTS, Domain, TaskWire};
+use collector_common::{COUNTER_SLOTS, Domain, SocketOwner, TABLE_SLOTS, Written};
 
 use crate::scratch::{ExecScratch, FileScratch};
 
@@ -31,6 +31,9 @@ pub static FILTER_PIDS: HashMap<u32, u32> = HashMap::with_max_entries(1, 0);
 #[map]
 pub static LEAVING: LruHashMap<u64, u32> = LruHashMap::with_max_entries(4_096, 0);
 
+/// Entries put into and taken out of the two tables below, which only `table` changes.
+#[map]
+pub static TABLES: PerCpuArray<u64> = PerCpuArray::with_max_entries(TABLE_SLOTS as u32, 0);
 /// Who opened a TCP connection, by socket address; least recently used go first when it is full.
 #[map]
 pub static SOCKETS: LruHashMap<u64, SocketOwner> = LruHashMap::with_max_entries(16_384, 0);
@@ -49,6 +52,8 @@ pub static EXEC_SCRATCH: Array<ExecScratch> = Array::with_max_entries(1, 0);
 pub static FILE_SCRATCH: Array<FileScratch> = Array::with_max_entries(1, 0);
 #[map]
 pub static QUIT_SCRATCH: Array<FileScratch> = Array::with_max_entries(1, 0);
+#[map]
+pub static SHUT_SCRATCH: Array<FileScratch> = Array::with_max_entries(1, 0);
 
 // Tail calls: by system call number, and to the second stage of a probe, which walks paths. A program array
 // serves one tracepoint only, hence one per hook.
@@ -64,20 +69,8 @@ pub static ENTER_STAGES: ProgramArray = ProgramArray::with_max_entries(2, 0);
 pub static EXIT_STAGES: ProgramArray = ProgramArray::with_max_entries(1, 0);
 #[map]
 pub static QUIT_STAGES: ProgramArray = ProgramArray::with_max_entries(2, 0);
-
-/// Value of [`SOCKETS`].
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub struct SocketOwner {
-    /// The process that opened or accepted it.
-    pub task: TaskWire,
-    /// When.
-    pub opened_ns: u64,
-    /// `network_flag` bits.
-    pub flags: u32,
-    /// 1 until a connect has its result.
-    pub pending: u32,
-}
+#[map]
+pub static SHUT_STAGES: ProgramArray = ProgramArray::with_max_entries(2, 0);
 
 /// Key of [`DESTINATIONS`].
 #[derive(Clone, Copy)]
@@ -91,16 +84,4 @@ pub struct Destination {
     pub family: u16,
     /// Address; IPv4 in the first word.
     pub address: [u64; 2],
-}
-
-/// Value of [`WRITTEN`].
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub struct Written {
-    /// Bytes.
-    pub bytes: u64,
-    /// `file_flag` bits that the modify record will carry.
-    pub flags: u32,
-    /// Who wrote last: its close reports them, not that of a process that inherited the descriptor.
-    pub pid: u32,
 }

@@ -188,6 +188,12 @@ unsafe fn step<const SIZE: usize>(scratch: *mut Scratch<SIZE>) {
             write_volatile(&raw mut (*walk).state, CUT);
             return;
         }
+        if len == 0 {
+            // Only what no directory holds has no name, a pipe for example. Masked, the position of an empty name would be
+            // the beginning of the buffer, with all that other paths have left there.
+            write_volatile(&raw mut (*walk).state, CUT);
+            return;
+        }
         let start = black_box(pos - len) & (PATH_MAX - 1);
         let len = black_box(len) & (NAME_MAX - 1);
         let buffer = (&raw mut (*scratch).path).cast::<u8>();

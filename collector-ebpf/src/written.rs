@@ -3,31 +3,43 @@
 use core::hint::black_box;
 use core::ptr::{read_volatile, write_volatile};
 
-use collector_common::{Capture, Kind, LossReason};
+use collector_common::{Capture, Kind, LossReason, Table, file_flag};
 
 use crate::kernel::{follow, load, offset, read};
 use crate::maps::WRITTEN;
 use crate::scratch::FileScratch;
-use crate::{emit, file, filter, task};
+use crate::{emit, file, filter, table, task};
 
 /// Looks at a descriptor, or past 64 closed ones, in one go.
-const LOOKS: u32 = 256;
+const LOOKS: u32 = 1024;
 /// Most files reported in one go: the length of `Scratch::pending`.
 const PENDING: u32 = 16;
 
-/// Notes the descriptions in `first..=last` that `task` wrote to. Returns how many.
+/// Which descriptors of a table to look at.
+pub enum Which {
+    /// Open ones in `first..=last`.
+    Open { first: u32, last: u32 },
+    /// Those marked to be closed by an exec.
+    ClosedByExec,
+}
+
+/// Notes the descriptions that `task` wrote to. Returns how many.
 ///
 /// # Safety
 /// `scratch` must be a valid map value, `task` a typed `task_struct` pointer.
 #[inline(always)]
-pub unsafe fn collect(scratch: *mut FileScratch, task: *const u8, first: u32, last: u32) -> u32 {
+pub unsafe fn collect(scratch: *mut FileScratch, task: *const u8, which: Which) -> u32 {
     // SAFETY: by the caller's promise; the index is masked to the array.
     unsafe {
         let table = follow(follow(task, offset!(task_files)), offset!(files_fdt));
         let max: u32 = load(table, offset!(fdt_max));
+        let (bitmap, first, last) = match which {
+            Which::Open { first, last } => (load(table, offset!(fdt_open)), first, last),
+            Which::ClosedByExec => (load(table, offset!(fdt_close_on_exec)), 0, u32::MAX),
+        };
         let scan = &raw mut (*scratch).scan;
         write_volatile(&raw mut (*scan).array, load(table, offset!(fdt_fd)));
-        write_volatile(&raw mut (*scan).bitmap, load(table, offset!(fdt_open)));
+        write_volatile(&raw mut (*scan).bitmap, bitmap);
         write_volatile(&raw mut (*scan).first, first);
         write_volatile(&raw mut (*scan).end, if last < max { last + 1 } else { max });
         write_volatile(&raw mut (*scan).pid, task::tgid(task));
@@ -93,19 +105,58 @@ pub unsafe fn begin_next(scratch: *mut FileScratch, task: *const u8, flags: u32)
         }
         let left = black_box(count - 1) & (PENDING - 1);
         write_volatile(&raw mut (*scratch).pending_len, left);
-        let description = (*scratch).pending[left as usize];
-        let Some(written) = WRITTEN.get_ptr(description) else { return false };
-        let written = *written;
-        if WRITTEN.remove(description).is_err() || !filter::wanted(task, Kind::FileModify) {
+        begin(scratch, task, (*scratch).pending[left as usize], flags)
+    }
+}
+
+/// Starts the record of what `task` wrote through a description. False if there is nothing to report: of two threads that
+/// close at once only one finds the entry.
+///
+/// # Safety
+/// As for [`collect`].
+#[inline(always)]
+pub unsafe fn begin(scratch: *mut FileScratch, task: *const u8, description: u64, flags: u32) -> bool {
+    // SAFETY: by the caller's promise; the entry is copied before it is removed.
+    unsafe {
+        let Some(entry) = WRITTEN.get_ptr(description) else { return false };
+        let written = *entry;
+        if !table::forget(Table::Written, &WRITTEN, description) {
+            return false;
+        }
+        let opened = file::look(scratch, description);
+        // A description at the address of one whose close nobody saw: what was written is not its.
+        let writable = opened.mode & file::FMODE_WRITE != 0 || written.flags & file_flag::TRUNCATED != 0;
+        if opened.inode != written.inode || !writable {
+            emit::count(Kind::FileModify, LossReason::CloseUnseen);
+            return false;
+        }
+        if !filter::wanted(task, Kind::FileModify) {
             return false;
         }
         file::begin_listed(scratch, Kind::FileModify, Capture::Kernel);
-        let opened = file::look(scratch, description);
         file::describe(scratch, opened);
         let wire = file::wire(scratch);
         (*wire).flags |= written.flags | flags;
         (*wire).written = written.bytes;
         true
+    }
+}
+
+/// Empties the list: there is one file, or none.
+///
+/// # Safety
+/// `scratch` must be a valid map value.
+#[inline(always)]
+pub unsafe fn alone(scratch: *mut FileScratch) {
+    // SAFETY: by the caller's promise.
+    unsafe { write_volatile(&raw mut (*scratch).pending_len, 0) };
+}
+
+/// Drops the entry under the address of a description that is new: it belongs to one closed out of sight.
+#[inline(always)]
+pub fn unseen(description: u64) {
+    if table::forget(Table::Written, &WRITTEN, description) {
+        emit::count(Kind::FileModify, LossReason::CloseUnseen);
     }
 }
 
@@ -131,8 +182,7 @@ pub unsafe fn count_rest(scratch: *mut FileScratch) {
         for index in 0..PENDING {
             if index < left {
                 let description = (*scratch).pending[(black_box(index) & (PENDING - 1)) as usize];
-                let _ = WRITTEN.remove(description);
-                emit::count(Kind::FileModify, LossReason::CloseUnseen);
+                unseen(description);
             }
         }
     }

@@ -117,6 +117,63 @@ fn lost_file_events_are_counted_to_the_record_and_cost_no_process_event() {
     );
 }
 
+/// Panics unless all `count` events of a kind came or were said to have been forgotten, and some of them were.
+#[track_caller]
+fn check_forgotten(trace: &Trace, kind: &str, count: u64) {
+    let mut forgotten = 0;
+    for event in trace.events() {
+        if let CollectionEvent::Loss(loss) = &event.event {
+            assert_eq!((loss.reason, loss.kind, loss.cpu), ("table_full", Some(kind), None), "{loss:?}");
+            forgotten += loss.count;
+        }
+    }
+    let came = trace.count(kind) as u64;
+    assert!(forgotten > 0 && came > 0, "{came} came, {forgotten} were forgotten");
+    assert_eq!(came + forgotten, count, "{came} came, {forgotten} were forgotten");
+    let counted = trace.stats().losses.iter().find(|loss| loss.reason == "table_full").unwrap();
+    assert_eq!((&*counted.kind, counted.count), (kind, forgotten));
+}
+
+#[test]
+fn written_files_that_a_full_table_forgets_are_counted() {
+    const FILES: u64 = 200;
+    let dir = Dir::new();
+    let mut steps = Vec::new();
+    for number in 0..FILES {
+        steps.extend([format!("open f{number} w,creat x{number}"), format!("write f{number} 1")]);
+    }
+    steps.extend((0..FILES).map(|number| format!("close f{number}")));
+    let actor = Actor::in_dir(dir.path(), steps);
+    let mut config = quiet(&[actor.pid()]);
+    config.max_written_files = 64;
+    let capture = Capture::start(&config);
+    assert!(actor.finish().status.success());
+    check_forgotten(&capture.finish(), "file.modify", FILES);
+}
+
+#[test]
+fn connections_that_a_full_table_forgets_are_counted() {
+    const CONNECTIONS: u64 = 100;
+    let mut steps = vec!["listen l 127.0.0.1:0 128".to_owned()];
+    for number in 0..CONNECTIONS {
+        steps.extend([format!("connect c{number} @l"), format!("accept a{number} l")]);
+    }
+    for number in 0..CONNECTIONS {
+        steps.extend([format!("close c{number}"), format!("close a{number}")]);
+    }
+    steps.push("wait".to_owned());
+    let mut actor = Actor::new(steps);
+    let mut config = quiet(&[actor.pid()]);
+    config.max_connections = 64;
+    let capture = Capture::start(&config);
+    actor.release();
+    actor.until_it_waits();
+    assert!(actor.finish().status.success());
+    let trace = capture.finish();
+    assert_eq!(trace.count("network.connect"), CONNECTIONS as usize);
+    check_forgotten(&trace, "network.close", 2 * CONNECTIONS);
+}
+
 #[test]
 fn holes_in_sequences_are_where_losses_say() {
     let dir = Dir::new();

@@ -25,7 +25,7 @@ pub fn exit_files(ctx: BtfTracePointContext) -> i32 {
             return 0;
         }
         let Some(scratch) = Scratch::get(&QUIT_SCRATCH) else { return 0 };
-        if written::collect(scratch, task, 0, u32::MAX) > 0 {
+        if written::collect(scratch, task, written::Which::Open { first: 0, last: u32::MAX }) > 0 {
             QUIT_STAGES.tail_call(&ctx, 0);
         }
     }

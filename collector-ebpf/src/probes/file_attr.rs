@@ -5,7 +5,8 @@ use aya_ebpf::programs::BtfTracePointContext;
 use collector_common::{Capture, Kind, file_flag};
 
 use crate::file::AT_FDCWD;
-use crate::maps::EXIT_STAGES;
+use crate::maps::{EXIT_STAGES, FILE_SCRATCH};
+use crate::scratch::Scratch;
 use crate::syscall::Call;
 use crate::{file, filter, task};
 
@@ -174,8 +175,12 @@ fn by_descriptor(ctx: &BtfTracePointContext, fd: i32, flags: u32) {
         if description == 0 {
             return;
         }
-        let Some(scratch) = file::begin_here(Kind::FileAttributes, Capture::Kernel) else { return };
+        let Some(scratch) = Scratch::get(&FILE_SCRATCH) else { return };
         let opened = file::look(scratch, description);
+        if !file::has_place(opened) {
+            return;
+        }
+        file::begin(scratch, Kind::FileAttributes, Capture::Kernel);
         file::describe(scratch, opened);
         (*file::wire(scratch)).flags |= flags;
         EXIT_STAGES.tail_call(ctx, 0);

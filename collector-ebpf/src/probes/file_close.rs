@@ -2,11 +2,11 @@
 
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
-use collector_common::{Capture, Kind};
 
-use crate::maps::{ENTER_STAGES, WRITTEN};
+use crate::maps::{ENTER_STAGES, FILE_SCRATCH, WRITTEN};
+use crate::scratch::Scratch;
 use crate::syscall::Call;
-use crate::{file, filter, task};
+use crate::{file, task, written};
 
 /// `close`: the descriptor is the first argument.
 #[btf_tracepoint(function = "sys_enter")]
@@ -20,7 +20,9 @@ pub fn file_close(ctx: BtfTracePointContext) -> i32 {
 pub fn file_dup(ctx: BtfTracePointContext) -> i32 {
     let call = Call::new(&ctx);
     let (from, to) = (call.argument::<0>() as i32, call.argument::<1>() as i32);
-    if from != to {
+    // A bad source is an error, and then nothing is closed either.
+    // SAFETY: the current task is typed.
+    if from != to && unsafe { file::description(task::current(), from) } != 0 {
         closing(&ctx, to);
     }
     0
@@ -35,22 +37,15 @@ fn closing(ctx: &BtfTracePointContext, fd: i32) {
         if description == 0 {
             return;
         }
-        let Some(written) = WRITTEN.get_ptr(description) else { return };
-        let written = *written;
-        if written.pid != task::tgid(task) {
+        let Some(entry) = WRITTEN.get_ptr(description) else { return };
+        if (*entry).pid != task::tgid(task) {
             return;
         }
-        // Two threads may close at once: whoever removes the entry reports it.
-        if WRITTEN.remove(description).is_err() || !filter::wanted(task, Kind::FileModify) {
-            return;
+        let Some(scratch) = Scratch::get(&FILE_SCRATCH) else { return };
+        written::alone(scratch);
+        if written::begin(scratch, task, description, 0) {
+            ENTER_STAGES.tail_call(ctx, 0);
+            file::stage_failed(scratch);
         }
-        let Some(scratch) = file::begin_here(Kind::FileModify, Capture::Kernel) else { return };
-        let opened = file::look(scratch, description);
-        file::describe(scratch, opened);
-        let wire = file::wire(scratch);
-        (*wire).flags |= written.flags;
-        (*wire).written = written.bytes;
-        ENTER_STAGES.tail_call(ctx, 0);
-        file::stage_failed(scratch);
     }
 }

@@ -22,7 +22,7 @@ pub fn file_closerange(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the current task is typed; the scratch buffer is a valid map value.
     unsafe {
         let Some(scratch) = Scratch::get(&FILE_SCRATCH) else { return 0 };
-        if written::collect(scratch, task::current(), first, last) > 0 {
+        if written::collect(scratch, task::current(), written::Which::Open { first, last }) > 0 {
             ENTER_STAGES.tail_call(&ctx, 1);
         }
     }

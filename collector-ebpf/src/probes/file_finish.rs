@@ -4,7 +4,7 @@ use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::maps::{Array, ProgramArray};
 use aya_ebpf::programs::BtfTracePointContext;
 
-use crate::maps::{ENTER_STAGES, EXIT_STAGES, FILE_SCRATCH, QUIT_SCRATCH, QUIT_STAGES};
+use crate::maps::{ENTER_STAGES, EXIT_STAGES, FILE_SCRATCH, QUIT_SCRATCH, QUIT_STAGES, SHUT_SCRATCH, SHUT_STAGES};
 use crate::scratch::{FileScratch, Scratch};
 use crate::{file, written};
 
@@ -26,6 +26,12 @@ pub fn file_finish_ent(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn file_finish_end(ctx: BtfTracePointContext) -> i32 {
     finish(&ctx, &QUIT_SCRATCH, &QUIT_STAGES, 1, 0);
+    0
+}
+
+#[btf_tracepoint(function = "sched_prepare_exec")]
+pub fn file_finish_sht(ctx: BtfTracePointContext) -> i32 {
+    finish(&ctx, &SHUT_SCRATCH, &SHUT_STAGES, 1, 0);
     0
 }
 

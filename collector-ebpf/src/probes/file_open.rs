@@ -2,14 +2,13 @@
 
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
-use collector_common::{Capture, Kind, LossReason, file_flag};
+use collector_common::{Capture, Kind, Table, Written, file_flag};
 
-use crate::maps::{EXIT_STAGES, FILE_SCRATCH, WRITTEN, Written};
+use crate::maps::{EXIT_STAGES, FILE_SCRATCH, WRITTEN};
 use crate::scratch::Scratch;
 use crate::syscall::Call;
-use crate::{emit, file, filter, task};
+use crate::{file, filter, table, task, written};
 
-const FMODE_WRITE: u32 = 0x2;
 const FMODE_CREATED: u32 = 0x10_0000;
 const O_TRUNC: u32 = 0o1000;
 /// Bits of open flags without which nothing is created or changed: `O_ACCMODE | O_CREAT | O_TRUNC`.
@@ -55,21 +54,17 @@ fn opened(ctx: &BtfTracePointContext) {
         let created = opened.mode & FMODE_CREATED != 0;
         // The kernel drops O_TRUNC from the description: ask the call. It empties the file even when opened for reading.
         let truncated = !created && (opened.flags | truncating(ctx)) & O_TRUNC != 0;
-        let changes = opened.mode & (FMODE_WRITE | FMODE_CREATED) != 0 || truncated;
+        let changes = opened.mode & (file::FMODE_WRITE | FMODE_CREATED) != 0 || truncated;
         if !changes || !file::is_storage(opened.inode_mode) {
             return;
         }
         // The address is new to us: an entry under it belongs to a description closed out of sight.
-        if WRITTEN.remove(description).is_ok() {
-            emit::count(Kind::FileModify, LossReason::CloseUnseen);
-        }
+        written::unseen(description);
         let kind = if created { Kind::FileCreate } else { Kind::FileOpen };
         if truncated && filter::wanted(task, Kind::FileModify) {
-            let _ = WRITTEN.insert(
-                description,
-                Written { bytes: 0, flags: file_flag::TRUNCATED, pid: task::tgid(task) },
-                0,
-            );
+            let (inode, pid) = (opened.inode, task::tgid(task));
+            let written = Written { bytes: 0, inode, flags: file_flag::TRUNCATED, pid };
+            table::remember(Table::Written, &WRITTEN, description, &written);
         }
         if !filter::wanted(task, kind) {
             return;

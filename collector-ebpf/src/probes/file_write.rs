@@ -2,11 +2,12 @@
 
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
-use collector_common::{Kind, file_flag};
+use collector_common::{Kind, Table, Written, file_flag};
 
-use crate::maps::{WRITTEN, Written};
+use crate::kernel::{offset, read_at};
+use crate::maps::WRITTEN;
 use crate::syscall::Call;
-use crate::{file, filter, task};
+use crate::{file, filter, table, task, written};
 
 /// `write` and relatives: descriptor first, bytes returned.
 #[btf_tracepoint(function = "sys_exit")]
@@ -63,15 +64,20 @@ fn wrote(fd: i32, bytes: u64, flags: u32) {
         if description == 0 {
             return;
         }
+        let inode: u64 = read_at(description, offset!(file_inode));
         if let Some(entry) = WRITTEN.get_ptr_mut(description) {
-            (*entry).bytes += bytes;
-            (*entry).flags |= flags;
-            (*entry).pid = task::tgid(task);
+            if (*entry).inode == inode {
+                (*entry).bytes += bytes;
+                (*entry).flags |= flags;
+                (*entry).pid = task::tgid(task);
+                return;
+            }
+            written::unseen(description);
+        }
+        if !file::is_storage(read_at(inode, offset!(inode_mode))) || !filter::wanted(task, Kind::FileModify) {
             return;
         }
-        if !file::is_storage(file::mode_of(description)) || !filter::wanted(task, Kind::FileModify) {
-            return;
-        }
-        let _ = WRITTEN.insert(description, Written { bytes, flags, pid: task::tgid(task) }, 0);
+        let written = Written { bytes, inode, flags, pid: task::tgid(task) };
+        table::remember(Table::Written, &WRITTEN, description, &written);
     }
 }

@@ -1,5 +1,6 @@
 //! One short file per hook.
 
+mod exec_files;
 mod exit_files;
 mod file_attr;
 mod file_close;

@@ -2,12 +2,12 @@
 
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
-use collector_common::{Capture, Kind, NetworkWire, network_flag};
+use collector_common::{Capture, Kind, NetworkWire, SocketOwner, Table, network_flag};
 
-use crate::maps::{SOCKETS, SocketOwner};
+use crate::maps::SOCKETS;
 use crate::net::{self, Socket as _};
 use crate::probes::net_state;
-use crate::{emit, filter, task};
+use crate::{emit, filter, table, task};
 
 /// `accept`, `accept4`.
 #[btf_tracepoint(function = "sys_exit")]
@@ -40,7 +40,7 @@ pub fn net_accept(ctx: BtfTracePointContext) -> i32 {
         if !filter::wanted(task, Kind::NetworkClose) {
             return 0;
         }
-        let _ = SOCKETS.insert(sock.address(), owner, 0);
+        table::remember(Table::Sockets, &SOCKETS, sock.address(), &owner);
         // The peer may have reset the connection before it was known to us: then nobody else reports its end.
         if net::state(sock) == net::TCP_CLOSE {
             net_state::closed(sock, net::TCP_CLOSE);

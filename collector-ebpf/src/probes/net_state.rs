@@ -4,12 +4,12 @@
 
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
-use collector_common::{Capture, Kind, NetworkWire, TaskWire, network_flag};
+use collector_common::{Capture, Kind, NetworkWire, SocketOwner, Table, TaskWire, network_flag};
 
 use crate::kernel::{known, offset, read_at};
-use crate::maps::{SOCKETS, SocketOwner};
+use crate::maps::SOCKETS;
 use crate::net::{self, Socket};
-use crate::{emit, filter, task};
+use crate::{emit, filter, table, task};
 
 // proto: 5.10-: void inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)
 #[btf_tracepoint(function = "inet_sock_set_state")]
@@ -45,7 +45,7 @@ fn connecting(sock: impl Socket) {
         }
         let mut owner = SocketOwner { task: net::NOBODY, opened_ns: emit::now(), flags: 0, pending: 1 };
         task::fill(task, &raw mut owner.task);
-        let _ = SOCKETS.insert(sock.address(), owner, 0);
+        table::remember(Table::Sockets, &SOCKETS, sock.address(), &owner);
     }
 }
 
@@ -72,7 +72,7 @@ pub fn closed(sock: impl Socket, old: u16) {
     unsafe {
         let owner = *owner;
         // The accepting process and the closing context may both be here: one of them removes the entry.
-        if SOCKETS.remove(sock.address()).is_err() {
+        if !table::forget(Table::Sockets, &SOCKETS, sock.address()) {
             return;
         }
         if owner.pending != 0 {

@@ -11,9 +11,8 @@ use crate::kernel::{follow, load, offset, read_at, setting};
 use crate::maps::{EXEC_SCRATCH, EXEC_STAGES};
 use crate::path;
 use crate::scratch::{ExecScratch, Scratch, Slot};
-use crate::{emit, filter, task};
+use crate::{emit, file, filter, task};
 
-const MNT_INTERNAL: u32 = 0x4000;
 /// Names of control groups sent, from the leaf upward.
 const CGROUP_NAMES: u32 = 8;
 /// Bytes read when the whole vector cannot be: one page is likely to be present.
@@ -49,7 +48,7 @@ pub fn proc_exec(ctx: BtfTracePointContext) -> i32 {
         (*wire).exe_nlink = load(inode, offset!(inode_nlink));
         (*wire).exe_device = load(follow(inode, offset!(inode_sb)), offset!(sb_dev));
         let mnt = follow(file, offset!(file_mnt));
-        if load::<u32>(mnt, offset!(vfsmount_flags)) & MNT_INTERNAL != 0 {
+        if load::<u32>(mnt, offset!(vfsmount_flags)) & file::MNT_INTERNAL != 0 {
             (*wire).flags |= exec_flag::INTERNAL_MOUNT;
         }
         path::prepare(scratch);

@@ -72,6 +72,8 @@ pub(crate) fn kernel_config(capture: &Capture) -> Result<KernelConfig, Failure> 
         argv_max,
         drain_interval,
         max_processes,
+        max_connections,
+        max_written_files,
         exclude_own,
         program_statistics,
         rings,
@@ -91,6 +93,8 @@ pub(crate) fn kernel_config(capture: &Capture) -> Result<KernelConfig, Failure> 
         argv_max: size(argv_max.0),
         drain_interval: drain_interval.0,
         max_processes: *max_processes,
+        max_connections: *max_connections,
+        max_written_files: *max_written_files,
         exclude_own: *exclude_own,
         program_statistics: *program_statistics,
     })

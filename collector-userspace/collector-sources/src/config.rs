@@ -20,6 +20,11 @@ pub struct KernelConfig {
     pub drain_interval: Duration,
     /// Most processes kept in the identity table; the oldest dead ones go first.
     pub max_processes: usize,
+    /// Most open TCP connections the kernel side remembers, some 200 bytes of kernel memory each; beyond that the least
+    /// recently used is forgotten, and counted as `table_full`.
+    pub max_connections: u32,
+    /// Most written files that are still open the kernel side remembers, as above.
+    pub max_written_files: u32,
     /// Whether the agent's own network and file operations are left out (counted, not sent).
     pub exclude_own: bool,
     /// Whether the kernel accounts run time per program (costs about 30 ns a run); `collector stats` shows it.
@@ -57,6 +62,8 @@ impl Default for KernelConfig {
             argv_max: ARGV_MAX as u32,
             drain_interval: Duration::from_millis(25),
             max_processes: 32_768,
+            max_connections: 16_384,
+            max_written_files: 16_384,
             exclude_own: true,
             program_statistics: false,
         }

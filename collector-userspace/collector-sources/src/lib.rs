@@ -22,6 +22,7 @@ mod session;
 mod source;
 pub mod stats;
 pub mod syscalls;
+mod tables;
 pub mod tap;
 #[doc(hidden)]
 pub mod testing;

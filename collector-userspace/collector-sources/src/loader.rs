@@ -8,13 +8,14 @@ use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray, ProgramArray, Ri
 use aya::programs::{BtfTracePoint, ProgramError};
 use aya::{Btf, BtfError, Ebpf, EbpfError, EbpfLoader};
 use collector_common::{
-    ARGV_MAX, Domain, Kind, LossReason, Offsets, Settings, counter_slot, filter_flag, name,
+    ARGV_MAX, Domain, Kind, LossReason, Offsets, Settings, Table, counter_slot, filter_flag, name,
 };
 use zerocopy::IntoBytes;
 
 use crate::config::{Filter, KernelConfig};
 use crate::plan::Plan;
 use crate::stats::ProgramStats;
+use crate::tables::Tables;
 
 /// The kernel programs, empty when they were not built before this crate.
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/collector.bpf.o"));
@@ -71,6 +72,7 @@ pub struct Loaded {
     waiting: Array<MapData, u32>,
     counters: PerCpuArray<MapData, u64>,
     sequences: PerCpuArray<MapData, u64>,
+    tables: Tables,
     ring_bytes: [u64; Domain::COUNT],
 }
 
@@ -96,7 +98,7 @@ pub struct KernelTraits {
 pub type Rings = [Option<RingBuf<MapData>>; Domain::COUNT];
 
 const RINGS: [&str; Domain::COUNT] = [name::PROC_EVENTS, name::NET_EVENTS, name::FILE_EVENTS];
-const SCRATCHES: [&str; 3] = [name::EXEC_SCRATCH, name::FILE_SCRATCH, name::QUIT_SCRATCH];
+const SCRATCHES: [&str; 4] = [name::EXEC_SCRATCH, name::FILE_SCRATCH, name::QUIT_SCRATCH, name::SHUT_SCRATCH];
 
 /// Loads and attaches what `plan` says. `kernel` says what the programs cannot see for themselves.
 ///
@@ -113,7 +115,7 @@ pub fn load(
     }
     let settings = settings(plan.served(), kernel, config);
     let sizes = [config.rings.process, config.rings.network, config.rings.file].map(ring_size);
-    let mut ebpf = create_maps(offsets, &settings, sizes)?;
+    let mut ebpf = create_maps(offsets, &settings, sizes, config)?;
     let btf = Btf::from_sys_fs()?;
 
     let mut rings: Rings = [None, None, None];
@@ -133,6 +135,7 @@ pub fn load(
         waiting: Array::try_from(waiting).map_err(in_map(name::WAITING))?,
         counters: PerCpuArray::try_from(counters).map_err(in_map(name::COUNTERS))?,
         sequences: PerCpuArray::try_from(sequences).map_err(in_map(name::SEQUENCES))?,
+        tables: Tables::take(&mut ebpf, possible_cpus())?,
         ring_bytes: sizes.map(u64::from),
         ebpf,
     };
@@ -203,6 +206,11 @@ impl Loaded {
         self.counters.get(&counter_slot(kind, reason), 0).map(|values| values.to_vec()).unwrap_or_default()
     }
 
+    /// Entries that a table has forgotten so far because it was full; exact after [`detach`](Self::detach).
+    pub fn forgotten(&mut self, table: Table) -> u64 {
+        self.tables.forgotten(table)
+    }
+
     /// Bytes of the ring of `domain`.
     #[must_use]
     pub fn ring_bytes(&self, domain: Domain) -> u64 {
@@ -240,7 +248,12 @@ impl Loaded {
     }
 }
 
-fn create_maps(offsets: &Offsets, settings: &Settings, sizes: [u32; 3]) -> Result<Ebpf, LoadError> {
+fn create_maps(
+    offsets: &Offsets,
+    settings: &Settings,
+    sizes: [u32; 3],
+    config: &KernelConfig,
+) -> Result<Ebpf, LoadError> {
     let cpus = possible_cpus();
     let mut loader = EbpfLoader::new();
     loader.override_global(name::OFFSETS, offsets.as_bytes(), true).override_global(
@@ -251,6 +264,8 @@ fn create_maps(offsets: &Offsets, settings: &Settings, sizes: [u32; 3]) -> Resul
     for (ring, size) in RINGS.into_iter().zip(sizes) {
         loader.map_max_entries(ring, size);
     }
+    loader.map_max_entries(name::SOCKETS, config.max_connections);
+    loader.map_max_entries(name::WRITTEN, config.max_written_files);
     for scratch in SCRATCHES {
         loader.map_max_entries(scratch, cpus);
     }

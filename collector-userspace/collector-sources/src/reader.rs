@@ -9,6 +9,7 @@ use collector_core::CollectionEvent;
 use crate::identity::snapshot::SnapshotEntry;
 use crate::ledger::{CounterDelta, CounterTable};
 use crate::pipeline::Pipeline;
+use crate::tables::Forgotten;
 
 /// Offset of `RecordHeader::ktime_ns`.
 const KTIME_OFFSET: usize = offset_of!(RecordHeader, ktime_ns);
@@ -20,6 +21,8 @@ pub(crate) struct Reader {
     pub(crate) pipeline: Pipeline,
     /// Last values of this domain's loss counters.
     pub(crate) counters: CounterTable,
+    /// What this domain's tables have forgotten, as stated so far.
+    pub(crate) forgotten: Forgotten,
     /// Decoded and not yet taken by the source.
     pending: Vec<CollectionEvent>,
 }
@@ -32,7 +35,14 @@ impl std::fmt::Debug for Reader {
 
 impl Reader {
     pub(crate) fn new(domain: Domain, ring: RingBuf<MapData>, pipeline: Pipeline) -> Self {
-        Self { domain, ring, pipeline, counters: CounterTable::default(), pending: Vec::new() }
+        Self {
+            domain,
+            ring,
+            pipeline,
+            counters: CounterTable::default(),
+            forgotten: Forgotten::default(),
+            pending: Vec::new(),
+        }
     }
 
     /// Decodes records until the ring is empty or `limit` events are pending. `before` sees each record and its

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use collector_common::{Domain, Kind, LossReason};
+use collector_common::{Domain, Kind, LossReason, Table};
 use collector_core::{CollectionEvent, EventMeta, LossEvent};
 use tokio::sync::Notify;
 
@@ -223,8 +223,12 @@ impl Session {
 
     /// What the loss counters of `domain` have gained since the last call.
     fn deltas(&self, domain: Domain, reader: &mut Reader) -> Vec<CounterDelta> {
-        let loaded = lock(&self.loaded);
+        let mut loaded = lock(&self.loaded);
         let mut deltas = Vec::new();
+        for table in Table::ALL.into_iter().filter(|table| table.missing().domain() == domain) {
+            let forgotten = loaded.forgotten(table);
+            reader.forgotten.update(table, forgotten, &mut deltas);
+        }
         for &kind in Kind::ALL.iter().filter(|kind| kind.domain() == domain) {
             for reason in LossReason::ALL.into_iter().filter(|&reason| is_stated(reason)) {
                 reader.counters.update(kind, reason, &loaded.counter(kind, reason), &mut deltas);
@@ -263,12 +267,17 @@ impl Session {
     }
 
     pub(crate) fn stats(&self) -> CaptureStats {
-        let loaded = lock(&self.loaded);
+        let mut loaded = lock(&self.loaded);
         let mut losses = Vec::new();
         let mut lost = [0; Domain::COUNT];
+        let forgotten = Table::ALL.map(|table| (table.missing(), loaded.forgotten(table)));
         for &kind in Kind::ALL {
             for reason in LossReason::ALL {
-                let count: u64 = loaded.counter(kind, reason).iter().sum();
+                let mut count: u64 = loaded.counter(kind, reason).iter().sum();
+                if reason == LossReason::TableFull {
+                    count +=
+                        forgotten.iter().filter(|(missing, _)| *missing == kind).map(|(_, n)| n).sum::<u64>();
+                }
                 if count == 0 {
                     continue;
                 }
@@ -341,7 +350,7 @@ impl<'a> Passing<'a> {
 /// Whether losses of this reason become events. The others are counted where `collector stats` shows them: what was
 /// left out on purpose, and 32-bit calls, which need not have meant an event.
 const fn is_stated(reason: LossReason) -> bool {
-    reason.in_sequence() || matches!(reason, LossReason::CloseUnseen)
+    reason.in_sequence() || matches!(reason, LossReason::CloseUnseen | LossReason::TableFull)
 }
 
 /// Decodes process records on behalf of another domain.

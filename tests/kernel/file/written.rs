@@ -164,6 +164,43 @@ fn a_descriptor_replaced_by_another_is_closed() {
 }
 
 #[test]
+fn a_descriptor_that_was_not_replaced_stays_open() {
+    check(
+        &["open f w,creat x", "write f 1", "open g r x", "close g", "fails dup2 g f", "write f 3", "close f"],
+        &["create x (write)", "modify x 4 written (write)"],
+    );
+}
+
+#[test]
+fn files_that_an_exec_closes_are_reported_and_the_others_stay_open() {
+    let dir = Dir::new();
+    let steps = [
+        "open f w,creat,cloexec x",
+        "write f 7",
+        "open g w,creat,cloexec y",
+        "write g 8",
+        "open h w,creat z",
+        "write h 9",
+        // The kernel uses the memory of the closed descriptions for the next ones that are opened.
+        "exec-actor open|a|r|x open|b|r|y pipe|c|d write|d|1 close|a close|b close|c close|d",
+    ];
+    let trace = watch(&dir, steps);
+    let mut told = tell_all(&trace, &dir);
+    told[3..5].sort();
+    assert_eq!(
+        told,
+        [
+            "create x (write)",
+            "create y (write)",
+            "create z (write)",
+            "modify x 7 written (write, closed_by_exec)",
+            "modify y 8 written (write, closed_by_exec)",
+            "modify z 9 written (write, closed_by_exit)",
+        ]
+    );
+}
+
+#[test]
 fn a_range_of_descriptors_is_closed_at_once() {
     let dir = Dir::new();
     let mut steps = Vec::new();
@@ -217,6 +254,24 @@ fn a_child_that_writes_what_it_inherited_reports_it() {
     assert_eq!(tell_all(&trace, &dir), ["create x (write)", "modify x 10 written (write)"]);
     let child = trace.actor().number("child");
     assert_eq!(trace.one("file.modify").number("/process/pid"), child);
+}
+
+#[test]
+fn more_files_left_open_than_are_searched_at_once_are_found() {
+    let dir = Dir::new();
+    let mut steps = vec!["fork".to_owned()];
+    steps.extend((0..700).map(|number| format!("open r{number} r /dev/null")));
+    steps.extend(["open f w,creat x".to_owned(), "write f 5".to_owned(), "end".to_owned()]);
+    let trace = watch(&dir, steps);
+    assert_eq!(tell_all(&trace, &dir), ["create x (write)", "modify x 5 written (write, closed_by_exit)"]);
+}
+
+#[test]
+fn what_has_no_place_has_no_attributes() {
+    check(
+        &["pipe r w", "fchmod w 600", "open f w,creat x", "fchmod f 600"],
+        &["create x (write)", "attributes x (mode)"],
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! `open NAME FLAGS PATH` takes flags separated by commas: `r`, `w`, `rw`, `creat`, `trunc`, `append`, `excl`, `path`,
 //! `dir`. The other steps are named after their system call and take its arguments in its order, with names for
-//! descriptors and as few flags as words as tests need. Modes are octal. `copy FROM TO MODE` makes programs: had the test
+//! descriptors and as few flags as words as tests need. `pipe READ WRITE` names the ends. Modes are octal. `copy FROM TO MODE` makes programs: had the test
 //! itself written them, one of its threads could hold the file open through a fork, and no one could run it.
 
 use std::ffi::CString;
@@ -41,6 +41,13 @@ pub(super) fn step(stage: &mut Stage, words: &[&str]) -> Option<io::Result<()>> 
             ["dup", from, name] => {
                 let fd = libc::dup(stage.fd(from));
                 return Some(open(stage, name, fd));
+            }
+            ["pipe", read, write] => {
+                let mut ends = [0; 2];
+                let made = check(libc::pipe(ends.as_mut_ptr()));
+                stage.opened(read, ends[0]);
+                stage.opened(write, ends[1]);
+                return Some(made.map(drop));
             }
             ["close", name] => libc::close(stage.fd(name)).into(),
             ["dup2", from, to] => libc::dup2(stage.fd(from), stage.fd(to)).into(),

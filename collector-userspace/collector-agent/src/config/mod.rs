@@ -37,6 +37,8 @@ pub(crate) struct Capture {
     pub(crate) argv_max: Bytes,
     pub(crate) drain_interval: Span,
     pub(crate) max_processes: usize,
+    pub(crate) max_connections: u32,
+    pub(crate) max_written_files: u32,
     pub(crate) exclude_own: bool,
     pub(crate) program_statistics: bool,
     pub(crate) rings: Rings,
@@ -168,6 +170,8 @@ impl Default for Capture {
             argv_max: Bytes(32 << 10),
             drain_interval: millis(25),
             max_processes: 32_768,
+            max_connections: 16_384,
+            max_written_files: 16_384,
             exclude_own: true,
             program_statistics: false,
             rings: Rings::default(),
@@ -235,6 +239,8 @@ impl Config {
         within("capture.argv_max", *argv_max, Bytes(64), Bytes(32 << 10))?;
         within("capture.drain_interval", *drain_interval, millis(1), seconds(1))?;
         within("capture.max_processes", *max_processes, 64, 16 << 20)?;
+        within("capture.max_connections", capture.max_connections, 16, 16 << 20)?;
+        within("capture.max_written_files", capture.max_written_files, 16, 16 << 20)?;
         for (key, ring) in [
             ("capture.rings.process", rings.process),
             ("capture.rings.network", rings.network),

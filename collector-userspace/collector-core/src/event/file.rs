@@ -79,7 +79,7 @@ pub struct FilesystemEvent {
     /// Bytes written through the description that was closed (modify only).
     pub written: Option<u64>,
     /// Words: how it was opened (`write`, `append`, `truncate`), what changed (`mode`, `owner`, `times`, `xattr`), and what is
-    /// unusual (`symlink`, `directory`, `mapped`, `unlinked`, `exchange`, `path_truncated`, `name_unreadable`, `closed_by_exit`).
+    /// unusual (`symlink`, `directory`, `mapped`, `unlinked`, `exchange`, `path_truncated`, `name_unreadable`, `closed_by_exit`, `closed_by_exec`).
     pub flags: Vec<&'static str>,
     /// Errno; 0 for success.
     pub result: Option<i32>,

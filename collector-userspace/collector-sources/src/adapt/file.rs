@@ -93,6 +93,7 @@ fn words(kind: FilesystemEventKind, flags: u32, open_flags: u32) -> Vec<&'static
         (has(file_flag::BASE_TRUNCATED | file_flag::OLD_BASE_TRUNCATED), "path_truncated"),
         (has(file_flag::NAME_FAULT), "name_unreadable"),
         (has(file_flag::CLOSED_BY_EXIT), "closed_by_exit"),
+        (has(file_flag::CLOSED_BY_EXEC), "closed_by_exec"),
     ]
     .into_iter()
     .filter_map(|(is_set, word)| is_set.then_some(word))

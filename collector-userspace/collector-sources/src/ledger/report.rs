@@ -19,10 +19,15 @@ pub struct CounterDelta {
     pub kind: Kind,
     /// Why they were not sent.
     pub reason: LossReason,
-    /// Processor that counted.
+    /// Processor that counted, or [`NO_CPU`](Self::NO_CPU).
     pub cpu: u32,
     /// How many.
     pub count: u64,
+}
+
+impl CounterDelta {
+    /// What is counted for the whole machine, not by processor.
+    pub const NO_CPU: u32 = u32::MAX;
 }
 
 /// Last values of the kernel's counters, to take differences from.
@@ -85,7 +90,7 @@ impl Loss {
             kind: self.kind.map(Kind::name),
             reason: self.reason.map_or("unexplained", LossReason::name),
             count: self.count,
-            cpu: Some(self.cpu),
+            cpu: (self.cpu != CounterDelta::NO_CPU).then_some(self.cpu),
             first_seq: self.range.map(|(first, _)| first),
             last_seq: self.range.map(|(_, last)| last),
         }

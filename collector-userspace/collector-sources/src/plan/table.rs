@@ -5,8 +5,8 @@ use collector_common::{Kind, name};
 use super::{Attach, Hook, Need, Row, Tier};
 use crate::features::KernelVersion;
 use crate::offsets::{
-    CREDENTIALS, DESCRIPTOR, EXEC, EXIT, FILE, Field, LEFT_OPEN, LISTEN, NAMES, OPEN_SET, PACKET, PATH,
-    SOCKET, SOCKET_FILE, TASK, TCP,
+    CLOSED_BY_EXEC, CREDENTIALS, DESCRIPTOR, EXEC, EXIT, FILE, Field, LEFT_OPEN, LISTEN, NAMES, OPEN_SET,
+    PACKET, PATH, SOCKET, SOCKET_FILE, TASK, TCP,
 };
 
 /// Every row of the table.
@@ -27,6 +27,7 @@ pub(super) fn arguments(tracepoint: &str) -> u32 {
 /// Tracepoints, and how many of their arguments the programs take.
 const TRACEPOINTS: &[(&str, u32)] = &[
     (EXEC_POINT, 3),
+    (SHUT_POINT, 2),
     (FORK_POINT, 2),
     (QUIT_POINT, 1),
     (STATE_POINT, 3),
@@ -36,6 +37,7 @@ const TRACEPOINTS: &[(&str, u32)] = &[
 ];
 
 const EXEC_POINT: &str = "sched_process_exec";
+const SHUT_POINT: &str = "sched_prepare_exec";
 const FORK_POINT: &str = "sched_process_fork";
 const QUIT_POINT: &str = "sched_process_exit";
 const STATE_POINT: &str = "inet_sock_set_state";
@@ -117,6 +119,19 @@ const PROCESS: &[Row] = &[
             stage(QUIT_POINT, name::QUIT_STAGES, 1, "file_finish_end"),
         ],
         "written files that a process leaves for the kernel to close",
+    ),
+    row(
+        "files closed by exec",
+        &[Kind::FileModify],
+        false,
+        EMITS,
+        &[TASK, DESCRIPTOR, CLOSED_BY_EXEC, FILE, PATH],
+        &[
+            at(SHUT_POINT, "exec_files"),
+            stage(SHUT_POINT, name::SHUT_STAGES, 0, "file_shut"),
+            stage(SHUT_POINT, name::SHUT_STAGES, 1, "file_finish_sht"),
+        ],
+        "written files that an exec closes",
     ),
     row(
         "exit",

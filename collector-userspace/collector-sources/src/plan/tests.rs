@@ -83,6 +83,7 @@ fn everything_is_served_where_everything_works() {
             "proc_exec",
             "proc_fork",
             "exit_files",
+            "exec_files",
             "proc_exit",
             "net_state",
             "net_send",
