@@ -82,10 +82,16 @@ unsafe fn step(scratch: *mut FileScratch) -> bool {
         }
         let description: u64 = read(read_volatile(&raw const (*scan).array) + u64::from(fd) * 8);
         let Some(written) = WRITTEN.get_ptr(description) else { return true };
+        if (*written).pid != read_volatile(&raw const (*scan).pid) {
+            return true;
+        }
         let count = read_volatile(&raw const (*scratch).pending_len);
-        if (*written).pid == read_volatile(&raw const (*scan).pid) && count < PENDING {
+        if count < PENDING {
             (*scratch).pending[(black_box(count) & (PENDING - 1)) as usize] = description;
             write_volatile(&raw mut (*scratch).pending_len, count + 1);
+        } else {
+            // No room for its record: the kernel allows 33 tail calls, and each file takes two.
+            unseen(description);
         }
         true
     }

@@ -152,6 +152,24 @@ fn written_files_that_a_full_table_forgets_are_counted() {
 }
 
 #[test]
+fn files_left_open_beyond_those_that_can_be_reported_are_counted() {
+    const FILES: u64 = 40;
+    let dir = Dir::new();
+    let mut steps = vec!["fork".to_owned()];
+    for number in 0..FILES {
+        steps.extend([format!("open f{number} w,creat x{number}"), format!("write f{number} 1")]);
+    }
+    steps.push("end".to_owned());
+    let actor = Actor::in_dir(dir.path(), steps);
+    let capture = Capture::start(&quiet(&[actor.pid()]));
+    assert!(actor.finish().status.success());
+    let trace = capture.finish();
+    let unseen = trace.stats().losses.iter().find(|loss| loss.reason == "close_unseen").unwrap();
+    assert_eq!((&*unseen.kind, unseen.count), ("file.modify", FILES - 16));
+    assert_eq!(trace.count("file.modify"), 16);
+}
+
+#[test]
 fn connections_that_a_full_table_forgets_are_counted() {
     const CONNECTIONS: u64 = 100;
     let mut steps = vec!["listen l 127.0.0.1:0 128".to_owned()];

@@ -2,7 +2,7 @@
 
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
-use collector_common::{Capture, ForkWire, Kind, filter_flag};
+use collector_common::{Capture, ForkWire, Kind, LossReason, filter_flag};
 
 use crate::kernel::{load, offset, setting};
 use crate::maps::FILTER_PIDS;
@@ -24,6 +24,8 @@ pub fn proc_fork(ctx: BtfTracePointContext) -> i32 {
             && FILTER_PIDS.get(task::tgid(parent)).is_some()
             && FILTER_PIDS.insert(pid, 1, 0).is_err()
         {
+            // Nothing of what it does will be seen.
+            emit::count(Kind::ProcessFork, LossReason::TableFull);
             return 0;
         }
         if !filter::wanted(child, Kind::ProcessFork) {
