@@ -11,7 +11,7 @@ use crate::scratch::FileScratch;
 use crate::{emit, file, filter, table, task};
 
 /// Looks at a descriptor, or past 64 closed ones, in one go.
-const LOOKS: u32 = 1024;
+const LOOKS: u32 = 256;
 /// Most files reported in one go: the length of `Scratch::pending`.
 const PENDING: u32 = 16;
 

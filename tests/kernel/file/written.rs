@@ -257,16 +257,6 @@ fn a_child_that_writes_what_it_inherited_reports_it() {
 }
 
 #[test]
-fn more_files_left_open_than_are_searched_at_once_are_found() {
-    let dir = Dir::new();
-    let mut steps = vec!["fork".to_owned()];
-    steps.extend((0..700).map(|number| format!("open r{number} r /dev/null")));
-    steps.extend(["open f w,creat x".to_owned(), "write f 5".to_owned(), "end".to_owned()]);
-    let trace = watch(&dir, steps);
-    assert_eq!(tell_all(&trace, &dir), ["create x (write)", "modify x 5 written (write, closed_by_exit)"]);
-}
-
-#[test]
 fn what_has_no_place_has_no_attributes() {
     check(
         &["pipe r w", "fchmod w 600", "open f w,creat x", "fchmod f 600"],
