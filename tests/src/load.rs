@@ -1,12 +1,12 @@
 //! The load generator of `cargo xtask bench`.
 //!
 //! ```text
-//! load exec|spawn|tcp|file COUNT TAG
+//! load exec|spawn|tcp|file|calls COUNT TAG
 //! ```
 //! runs a [`workload`](crate::workload) and prints what it cost, itself and its children, as one line of JSON: `wall_ns` and
 //! `cpu_ns`. For exec and spawn the children are a static program that does nothing, so that the measurement is of starting and
 //! ending processes and not of a dynamic loader: exec is `fork`, `execve` and `wait4` alone, spawn what programs usually call,
-//! `posix_spawn`, with some 130 system calls that set signals.
+//! `posix_spawn`, with some 130 system calls that set signals. An operation of `calls` is a hundred system calls that do nothing.
 
 use std::fs;
 use std::io;
@@ -18,12 +18,15 @@ use rustix::fs::Mode;
 
 use crate::workload;
 
+/// System calls in an operation of the load `calls`: one is too short to be told.
+const CALLS: u64 = 100;
+
 /// The program `load`.
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [what, count, tag] = &arguments[..] else {
-        eprintln!("usage: load exec|spawn|tcp|file COUNT TAG");
+        eprintln!("usage: load exec|spawn|tcp|file|calls COUNT TAG");
         return ExitCode::from(2);
     };
     let Ok(count) = count.parse() else {
@@ -48,6 +51,7 @@ fn run(what: &str, count: u32, tag: &str) -> io::Result<()> {
     let (begin, before) = (Instant::now(), cpu()?);
     match what {
         "exec" => workload::fork_exec(&program, count, tag)?,
+        "calls" => (0..u64::from(count) * CALLS).for_each(|_| drop(rustix::process::getppid())),
         "spawn" => workload::exec(&program, count, tag)?,
         "file" => workload::run("file", count, files.to_str().unwrap_or(tag))?,
         other => workload::run(other, count, tag)?,

@@ -34,6 +34,9 @@ const UNWATCHED_CHECK: Duration = Duration::from_secs(5);
 /// [`KernelConfig::drain_interval`](crate::KernelConfig::drain_interval).
 const PROCESS_INTERVAL: Duration = Duration::from_millis(1);
 
+/// The first of them after the kernel has woken the source: what woke it is most often a fork, and the exec follows at once.
+const FIRST_INTERVAL: Duration = Duration::from_micros(300);
+
 /// How often losses are stated while records come.
 const SETTLE_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -98,6 +101,8 @@ struct Wait {
 /// What to do before the next look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
+    /// Records came after a sleep: let those that belong to them come.
+    First,
     /// Records came: let some gather.
     Pause,
     /// None came: ask for a wake-up and look once more, because one on its way just now would come without.
@@ -113,7 +118,7 @@ impl Wait {
         let fd = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
         let fd = fd.context("cannot wait on the ring")?;
         let pause = match source.domain {
-            Domain::Process => Pause::precise(PROCESS_INTERVAL).context("cannot make a timer")?,
+            Domain::Process => Pause::precise().context("cannot make a timer")?,
             Domain::Network | Domain::File => Pause::Coarse(source.session.config.drain_interval),
         };
         Ok(Self { domain: source.domain, fd, pause, next: Step::Pause, watch: Watch::new(&source.session) })
@@ -121,7 +126,8 @@ impl Wait {
 
     async fn next(&mut self, session: &Session) -> anyhow::Result<()> {
         match self.next {
-            Step::Pause => return self.pause.wait().await.context("cannot wait for a timer"),
+            Step::First => return self.pause.wait(FIRST_INTERVAL).await.context("cannot wait for a timer"),
+            Step::Pause => return self.pause.wait(PROCESS_INTERVAL).await.context("cannot wait for a timer"),
             Step::Ask => return Ok(session.ask_for_wakeup(self.domain)?),
             Step::Sleep => {}
         }
@@ -146,8 +152,9 @@ impl Wait {
     /// After a look that found records or did not.
     const fn looked(&mut self, any: bool) {
         self.next = match self.next {
+            Step::Sleep if any => Step::First,
             _ if any => Step::Pause,
-            Step::Pause => Step::Ask,
+            Step::First | Step::Pause => Step::Ask,
             Step::Ask | Step::Sleep => Step::Sleep,
         };
     }
@@ -184,27 +191,30 @@ enum Pause {
     /// Tokio's timer, which counts whole milliseconds and waits up to two of them for one.
     Coarse(Duration),
     /// A timer of the kernel's.
-    Precise { timer: AsyncFd<OwnedFd>, time: Itimerspec },
+    Precise(AsyncFd<OwnedFd>),
 }
 
 impl Pause {
-    fn precise(interval: Duration) -> std::io::Result<Self> {
+    fn precise() -> std::io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
         // SAFETY: an OwnedFd names the same open descriptor for as long as it lives, and AsyncFd keeps it.
-        let timer = unsafe { AsyncFd::register_with_interest(timer, Interest::READABLE) }?;
-        let nanos = i64::try_from(interval.as_nanos()).unwrap_or(i64::MAX);
-        let it_value = Timespec { tv_sec: nanos / 1_000_000_000, tv_nsec: nanos % 1_000_000_000 };
-        let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
-        Ok(Self::Precise { timer, time: Itimerspec { it_interval, it_value } })
+        Ok(Self::Precise(unsafe { AsyncFd::register_with_interest(timer, Interest::READABLE) }?))
     }
 
-    async fn wait(&mut self) -> std::io::Result<()> {
+    /// Waits: `precise` long, if it can.
+    async fn wait(&self, precise: Duration) -> std::io::Result<()> {
         match self {
             Self::Coarse(interval) => sleep(*interval).await,
-            Self::Precise { timer, time } => {
+            Self::Precise(timer) => {
+                let it_value = Timespec { tv_sec: 0, tv_nsec: i64::from(precise.subsec_nanos()) };
+                let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
                 // Setting it also forgets that it has fired, so nothing needs to be read.
-                timerfd_settime(timer.get_ref(), TimerfdTimerFlags::empty(), time)?;
+                timerfd_settime(
+                    timer.get_ref(),
+                    TimerfdTimerFlags::empty(),
+                    &Itimerspec { it_interval, it_value },
+                )?;
                 timer.readable().await?.clear_ready();
             }
         }
