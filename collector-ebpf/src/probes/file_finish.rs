@@ -4,7 +4,9 @@ use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::maps::{Array, ProgramArray};
 use aya_ebpf::programs::BtfTracePointContext;
 
-use crate::maps::{ENTER_STAGES, EXIT_STAGES, FILE_SCRATCH, QUIT_SCRATCH, QUIT_STAGES, SHUT_SCRATCH, SHUT_STAGES};
+use crate::maps::{
+    ENTER_STAGES, EXIT_STAGES, FILE_SCRATCH, QUIT_SCRATCH, QUIT_STAGES, SHUT_SCRATCH, SHUT_STAGES,
+};
 use crate::scratch::{FileScratch, Scratch};
 use crate::{file, written};
 
