@@ -51,7 +51,9 @@ fn run(what: &str, count: u32, tag: &str) -> io::Result<()> {
     let (begin, before) = (Instant::now(), cpu()?);
     match what {
         "exec" => workload::fork_exec(&program, count, tag)?,
-        "calls" => (0..u64::from(count) * CALLS).for_each(|_| drop(rustix::process::getppid())),
+        "calls" => (0..u64::from(count) * CALLS).for_each(|_| {
+            let _parent = rustix::process::getppid();
+        }),
         "spawn" => workload::exec(&program, count, tag)?,
         "file" => workload::run("file", count, files.to_str().unwrap_or(tag))?,
         other => workload::run(other, count, tag)?,
