@@ -37,4 +37,6 @@ pub mod filter_flag {
     pub const CGROUP_V1: u32 = 8;
     /// Not a filter: `sched_process_exit` says whether the whole process ends (6.16 on).
     pub const GROUP_DEAD: u32 = 16;
+    /// Not a filter: the results of connect calls are looked at, so that a socket that gives up inside its call need not be.
+    pub const CONNECT_RESULT: u32 = 32;
 }

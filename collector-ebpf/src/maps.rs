@@ -4,6 +4,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf};
 use collector_common::{COUNTER_SLOTS, Domain, SocketOwner, TABLE_SLOTS, Written};
 
+use crate::probes::net_connect::Attempt;
 use crate::scratch::{ExecScratch, FileScratch};
 
 // Rings: sizes are the loader's to set; these are the smallest that load everywhere.
@@ -40,6 +41,9 @@ pub static SOCKETS: LruHashMap<u64, SocketOwner> = LruHashMap::with_max_entries(
 /// Destinations a process has sent UDP to.
 #[map]
 pub static DESTINATIONS: LruHashMap<Destination, u64> = LruHashMap::with_max_entries(16_384, 0);
+/// Connects that run, by thread, and sockets whose connect failed after its call.
+#[map]
+pub static CONNECTING: LruHashMap<u64, Attempt> = LruHashMap::with_max_entries(4_096, 0);
 /// Bytes written through a file description that is still open, by its address.
 #[map]
 pub static WRITTEN: LruHashMap<u64, Written> = LruHashMap::with_max_entries(16_384, 0);

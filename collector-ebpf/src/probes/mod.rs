@@ -13,6 +13,7 @@ mod file_open;
 mod file_rename;
 mod file_write;
 mod net_accept;
+pub mod net_connect;
 mod net_listen;
 mod net_send;
 pub mod net_state;

@@ -9,6 +9,7 @@ use collector_common::{Capture, Kind, NetworkWire, SocketOwner, Table, TaskWire,
 use crate::kernel::{known, offset, read_at};
 use crate::maps::SOCKETS;
 use crate::net::{self, Socket};
+use crate::probes::net_connect;
 use crate::{emit, filter, table, task};
 
 // proto: 5.10-: void inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)
@@ -46,6 +47,7 @@ fn connecting(sock: impl Socket) {
         let mut owner = SocketOwner { task: net::NOBODY, opened_ns: emit::now(), flags: 0, pending: 1 };
         task::fill(task, &raw mut owner.task);
         table::remember(Table::Sockets, &SOCKETS, sock.address(), &owner);
+        net_connect::begins(sock, owner.opened_ns);
     }
 }
 
@@ -77,6 +79,12 @@ pub fn closed(sock: impl Socket, old: u16) {
         }
         if owner.pending != 0 {
             let error: u32 = sock.field(offset!(sk_err));
+            if error == 0 && net_connect::ends(sock) {
+                return;
+            }
+            if error != 0 {
+                net_connect::failed_later(sock);
+            }
             let flags = if error == 0 { network_flag::ABANDONED } else { 0 };
             connected(sock, &raw const owner, old, net::TCP_CLOSE, error, flags);
             return;

@@ -113,7 +113,10 @@ pub fn load(
     if !has_object() {
         return Err(LoadError::ObjectMissing);
     }
-    let settings = settings(plan.served(), kernel, config);
+    let mut settings = settings(plan.served(), kernel, config);
+    if plan.programs.iter().any(|program| program.name == "net_connect") {
+        settings.filters |= filter_flag::CONNECT_RESULT;
+    }
     let sizes = [config.rings.process, config.rings.network, config.rings.file].map(ring_size);
     let mut ebpf = create_maps(offsets, &settings, sizes, config)?;
     let btf = Btf::from_sys_fs()?;

@@ -51,6 +51,7 @@ const TABLE: &[(&str, Option<u32>, Option<u32>)] = &[
     ("chown", Some(92), None),
     ("close", Some(3), Some(57)),
     ("close_range", Some(436), Some(436)),
+    ("connect", Some(42), Some(203)),
     ("copy_file_range", Some(326), Some(285)),
     ("creat", Some(85), None),
     ("dup2", Some(33), None),
@@ -126,7 +127,7 @@ mod tests {
         #[cfg(target_arch = "aarch64")]
         let arch = Arch::Aarch64;
         check!(arch;
-            SYS_accept SYS_accept4 SYS_close SYS_close_range SYS_copy_file_range SYS_dup3 SYS_fallocate SYS_fchmod SYS_fchmodat
+            SYS_accept SYS_accept4 SYS_close SYS_close_range SYS_connect SYS_copy_file_range SYS_dup3 SYS_fallocate SYS_fchmod SYS_fchmodat
             SYS_fchmodat2 SYS_fchown SYS_fchownat SYS_fremovexattr SYS_fsetxattr SYS_ftruncate SYS_linkat
             SYS_listen SYS_lremovexattr SYS_lsetxattr SYS_mkdirat SYS_mknodat SYS_mmap SYS_open_by_handle_at
             SYS_openat SYS_openat2 SYS_pwrite64 SYS_pwritev SYS_pwritev2 SYS_removexattr SYS_renameat

@@ -118,6 +118,50 @@ fn a_refused_connection_has_its_error_and_no_close() {
 }
 
 #[test]
+fn a_connect_without_a_route_has_its_error() {
+    for (to, family) in [("192.0.2.1:80", "ipv4"), ("[2001:db8::1]:80", "ipv6")] {
+        // An empty network namespace: there is no route to anywhere.
+        let trace = watch_closes(Actor::new(["unshare net", &*format!("fails connect out {to}")]), 0);
+        let errno = trace.actor().number("errno");
+        // Over IPv6 the kernel looks for an address of its own first.
+        assert!([libc::ENETUNREACH, libc::EADDRNOTAVAIL].contains(&(errno as i32)), "{errno}");
+        let remote: std::net::SocketAddr = to.parse().unwrap();
+        trace.one("network.connect").shows(json!({
+            "capture": "syscall",
+            "process": {"pid": trace.actor().pid},
+            "network": {
+                "direction": "outbound",
+                "family": family,
+                "remote": {"address": remote.ip().to_string(), "port": 80},
+                "state": "closed",
+                "result": errno,
+            },
+        }));
+        assert_eq!(trace.domain("network").len(), 1, "{}", trace.summary());
+    }
+}
+
+#[test]
+fn a_connect_without_a_free_port_has_its_error() {
+    let trace = watch_closes(
+        Actor::new([
+            "listen server 127.0.0.1:0 8",
+            "connect-from first 127.0.0.1:0 @server",
+            "accept in server",
+            // The same two ends once more: the kernel notices after it has begun.
+            "fails connect-from second @first @server",
+        ]),
+        0,
+    );
+    assert_eq!(trace.actor().number("errno"), libc::EADDRNOTAVAIL as u64);
+    let failed = |event: &Event| *event.at("/network/result") == libc::EADDRNOTAVAIL;
+    trace.only("network.connect", failed).shows(json!({
+        "network": {"remote": end(&trace, "server"), "state": "closed"},
+    }));
+    assert_eq!(trace.count("network.connect"), 2, "{}", trace.summary());
+}
+
+#[test]
 fn a_connect_that_did_not_wait_has_the_result_it_got_later() {
     let trace = watch_closes(
         Actor::new([

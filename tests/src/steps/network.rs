@@ -5,6 +5,7 @@
 //! | `listen NAME ADDRESS BACKLOG` | listens, and says `NAME` and its address |
 //! | `bind NAME ADDRESS` | binds a TCP socket and leaves it at that; says `NAME` and its address |
 //! | `connect NAME ADDRESS` | connects, and says `NAME` and its local address |
+//! | `connect-from NAME FROM ADDRESS` | the same from a port that may be in use already |
 //! | `connect-mapped NAME ADDRESS` | the same from an IPv6 socket to an IPv4 address |
 //! | `begin NAME ADDRESS` | connects without waiting for the result |
 //! | `result NAME` | waits for the result of `begin`, and says `result` |
@@ -36,6 +37,13 @@ pub(super) fn step(stage: &mut Stage, words: &[&str]) -> Option<io::Result<()>> 
         ["connect", name, to] => {
             let to = address(stage, to);
             client(stage, name, to, SocketFlags::CLOEXEC).map(|()| say(name, local(borrow(stage, name))))
+        }
+        ["connect-from", name, from, to] => {
+            let (from, to) = (address(stage, from), address(stage, to));
+            connect_from(from, to).map(|socket| {
+                stage.opened(name, socket.into_raw_fd());
+                say(name, local(borrow(stage, name)));
+            })
         }
         ["connect-mapped", name, to] => {
             let to = mapped(address(stage, to));
@@ -114,6 +122,14 @@ fn client(stage: &mut Stage, name: &str, to: SocketAddr, flags: SocketFlags) -> 
     }
     stage.opened(name, socket.into_raw_fd());
     Ok(())
+}
+
+fn connect_from(from: SocketAddr, to: SocketAddr) -> io::Result<OwnedFd> {
+    let socket = socket(to, SocketType::STREAM, SocketFlags::CLOEXEC)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    bind(&socket, &from)?;
+    connect(&socket, &to)?;
+    Ok(socket)
 }
 
 fn result(socket: BorrowedFd<'_>) -> io::Result<()> {

@@ -163,6 +163,15 @@ const NETWORK: &[Row] = &[
         &[at(QUEUE_POINT, "net_send")],
         "packets on their way out, in the context of their sender",
     ),
+    row(
+        "failed connect",
+        &[Kind::NetworkConnect],
+        false,
+        ACTS,
+        ACCEPT,
+        &[on_exit("net_connect", &["connect"])],
+        "connects that fail before anything is sent",
+    ),
     row("accept", &[Kind::NetworkAccept], true, ACTS, ACCEPT, &[ON_ACCEPT], "connections accepted"),
     row(
         "close of accepted",
