@@ -5,6 +5,7 @@ pub(crate) mod duration;
 use std::time::Duration;
 
 use crate::bus::{BusConfigError, EventBusConfig};
+use crate::collector::RestartPolicy;
 
 /// Longest name of a component, in bytes.
 const MAX_COMPONENT_NAME: usize = 128;
@@ -48,10 +49,12 @@ pub struct CollectorConfig {
     /// Time between two health checks of each source; also the longest time a check may take. Default 60 s.
     #[serde(with = "duration")]
     pub health_check_interval: Duration,
-    /// How long a source may take until its `start` first awaits something. A source that takes longer is reported as
-    /// unhealthy; it is never stopped for it. Default 10 s.
+    /// How long a source may take until it [is started](crate::EventSource::is_started). A source that takes longer is
+    /// reported as unhealthy until it is; it is never stopped for it. Default 10 s.
     #[serde(with = "duration")]
     pub startup_timeout: Duration,
+    /// Whether and when a source that failed is started again.
+    pub restart: RestartPolicy,
     /// Whether the runtime logs every batch, at debug level. Default `false`.
     pub enable_debug_logging: bool,
     /// Whether `run` stops on SIGINT and SIGTERM. Default `true`; embedders with signal handling of their own turn it off.
@@ -70,6 +73,7 @@ impl Default for CollectorConfig {
             shutdown_timeout: Duration::from_secs(30),
             health_check_interval: Duration::from_secs(60),
             startup_timeout: Duration::from_secs(10),
+            restart: RestartPolicy::default(),
             enable_debug_logging: false,
             handle_signals: true,
             event_bus: EventBusConfig::default(),
@@ -166,6 +170,13 @@ impl CollectorConfig {
         self
     }
 
+    /// Sets [`restart`](Self::restart).
+    #[must_use]
+    pub const fn with_restart_policy(mut self, policy: RestartPolicy) -> Self {
+        self.restart = policy;
+        self
+    }
+
     /// Sets [`enable_debug_logging`](Self::enable_debug_logging).
     #[must_use]
     pub const fn with_debug_logging(mut self, enable: bool) -> Self {
@@ -200,6 +211,7 @@ impl CollectorConfig {
             shutdown_timeout,
             health_check_interval,
             startup_timeout,
+            restart: RestartPolicy { max_restarts: _, initial_pause, longest_pause, forgive_after },
             enable_debug_logging: _,
             handle_signals: _,
             event_bus,
@@ -220,6 +232,9 @@ impl CollectorConfig {
             ("shutdown_timeout", shutdown_timeout),
             ("health_check_interval", health_check_interval),
             ("startup_timeout", startup_timeout),
+            ("restart.initial_pause", initial_pause),
+            ("restart.longest_pause", longest_pause),
+            ("restart.forgive_after", forgive_after),
         ];
         if let Some((field, _)) = durations.into_iter().find(|(_, duration)| duration.is_zero()) {
             return Err(ConfigError::Zero { field, least: "1ms" });

@@ -27,8 +27,8 @@ pub use bus::{
     Subscription, TryRecvError,
 };
 pub use collector::{
-    Collector, CollectorError, CollectorHandle, CollectorHealth, HealthStatus, RunError, RuntimeStats,
-    SourceFailure, SourceHealth, SourceState, SourceStats,
+    Collector, CollectorError, CollectorHandle, CollectorHealth, HealthStatus, RestartPolicy, RunError,
+    RuntimeStats, SourceFailure, SourceHealth, SourceState, SourceStats,
 };
 pub use config::{CollectorConfig, ConfigError};
 pub use event::{

@@ -51,7 +51,7 @@ bitflags::bitflags! {
 ///
 /// A [`Collector`](crate::Collector) calls `start` on a thread of its own with a tokio runtime of its own: blocking there
 /// harms no other source, and delays its own events by up to half a second. They are published on that thread whenever
-/// `start` awaits something; when it first does, the source counts as running. Tasks that `start` spawns
+/// `start` awaits something; when it first does, and [`is_started`](Self::is_started) agrees, the source counts as running. Tasks that `start` spawns
 /// live until `stop` has returned.
 ///
 /// ```
@@ -159,12 +159,20 @@ pub trait EventSource: Send + Sync {
         shutdown_signal: Arc<AtomicBool>,
     ) -> anyhow::Result<()>;
 
-    /// Releases what `start` took. A collector calls it once: when `start` has returned for whatever reason, or while it
-    /// shuts down when `start` does not return; then it may be what lets `start` return.
+    /// Releases what `start` took. A collector calls it once for each call of `start`: when that has returned for whatever
+    /// reason, or while the collector shuts down when it does not return; then `stop` may be what lets `start` return. A
+    /// source that failed may be started again afterwards, see [`RestartPolicy`](crate::RestartPolicy).
     ///
     /// # Errors
     /// What could not be released.
     async fn stop(&self) -> anyhow::Result<()>;
+
+    /// Whether `start` has got as far as collecting. A collector asks whenever `start` awaits something, until the answer is
+    /// yes; [`startup_timeout`](crate::CollectorConfig::startup_timeout) counts no further. A source whose `start` awaits
+    /// before it collects, to connect somewhere for example, says here when it is ready; for others the first await is.
+    fn is_started(&self) -> bool {
+        true
+    }
 
     /// Says whether collection works. A collector asks in intervals while `start` goes on, on the same thread.
     ///

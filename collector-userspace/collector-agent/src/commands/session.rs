@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use collector_core::{
     Collector, CollectorConfig, CollectorHandle, EventSource, EventSubscription, JsonLines, OverflowPolicy,
-    RuntimeStats,
+    RestartPolicy, RuntimeStats,
 };
 use collector_store::{StoreConfig, StoreHandle, StoreStats, StoreWriter};
 use jiff::tz::TimeZone;
@@ -87,6 +87,8 @@ impl Session {
             .with_component_name("collector")
             .with_event_buffer_size(4_096)
             .with_max_batch_size(512)
+            // The kernel programs cannot be put to work a second time, and a recording would be told from its beginning again.
+            .with_restart_policy(RestartPolicy::never())
             .with_shutdown_timeout(SOURCES_PATIENCE);
         Ok(Self { runtime, collector: Collector::new(config), output: None, store: None })
     }

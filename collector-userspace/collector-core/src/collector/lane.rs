@@ -4,9 +4,9 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::error::SourceFailure;
 use super::health::{HealthRequest, HealthStatus, SourceHealth};
@@ -23,6 +23,9 @@ pub(super) struct Lane {
     pub(super) published: AtomicU64,
     pub(super) batches: AtomicU64,
     pub(super) lost_at_shutdown: AtomicU64,
+    restarts: AtomicU64,
+    /// Rung when the shutdown signal is set, for who waits to restart.
+    wanted_down: Notify,
     stop_claimed: AtomicBool,
     progress: Mutex<Progress>,
 }
@@ -42,6 +45,16 @@ struct Progress {
 pub(super) enum CallError {
     Failed(String),
     Panicked(String),
+}
+
+impl CallError {
+    /// The failure of `start` that this is.
+    fn of(&self, name: &'static str) -> SourceFailure {
+        match self {
+            Self::Failed(message) => SourceFailure::Failed { name, message: message.clone() },
+            Self::Panicked(message) => SourceFailure::Panicked { name, message: message.clone() },
+        }
+    }
 }
 
 impl Lane {
@@ -65,6 +78,8 @@ impl Lane {
             published: AtomicU64::new(0),
             batches: AtomicU64::new(0),
             lost_at_shutdown: AtomicU64::new(0),
+            restarts: AtomicU64::new(0),
+            wanted_down: Notify::new(),
             stop_claimed: AtomicBool::new(false),
             progress: Mutex::new(progress),
         }
@@ -81,13 +96,41 @@ impl Lane {
         progress.health_requests = Some(requests);
     }
 
-    /// `start` awaited something for the first time.
-    pub(super) fn started(&self) {
+    /// `start` awaited something. True when the source is started, by now or before.
+    pub(super) fn awaited(&self) -> bool {
+        let is_started = self.source.is_started();
         let mut progress = self.progress();
-        if progress.state == SourceState::Starting {
+        if progress.state == SourceState::Starting && is_started {
             progress.state = SourceState::Running;
             progress.set_health(HealthStatus::Healthy, None);
         }
+        is_started
+    }
+
+    /// Asks the source to end.
+    pub(super) fn shut_down(&self) {
+        self.shutdown.store(true, Ordering::Release);
+        self.wanted_down.notify_one();
+    }
+
+    /// Waits before a restart. False when the source shall not be started any more.
+    pub(super) async fn pause(&self, pause: Duration) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = self.wanted_down.notified() => {}
+        }
+        !self.shutdown.load(Ordering::Acquire)
+    }
+
+    /// `start` has failed and will be called again after `pause`.
+    pub(super) fn restarting(&self, error: &CallError, pause: Duration) {
+        let failure = error.of(self.name);
+        tracing::warn!(source = self.name, error = %failure, ?pause, "source failed and will be started again");
+        self.restarts.fetch_add(1, Ordering::Relaxed);
+        let mut progress = self.progress();
+        progress.health_requests = None;
+        progress.state = SourceState::Restarting;
+        progress.note(&failure);
     }
 
     /// `start` has taken too long to await anything.
@@ -95,7 +138,7 @@ impl Lane {
         let mut progress = self.progress();
         let overdue = progress.state == SourceState::Starting;
         if overdue {
-            let reason = "start has not awaited anything within the startup timeout".to_owned();
+            let reason = "it has not started within the startup timeout".to_owned();
             progress.set_health(HealthStatus::Unhealthy, Some(reason));
         }
         overdue
@@ -104,11 +147,7 @@ impl Lane {
     /// `start` is over, or could not be called.
     pub(super) fn ended(&self, result: Result<(), CallError>) {
         let name = self.name;
-        let failure = match result {
-            Ok(()) => None,
-            Err(CallError::Failed(message)) => Some(SourceFailure::Failed { name, message }),
-            Err(CallError::Panicked(message)) => Some(SourceFailure::Panicked { name, message }),
-        };
+        let failure = result.err().map(|error| error.of(name));
         let mut progress = self.progress();
         progress.health_requests = None;
         match failure {
@@ -207,6 +246,7 @@ impl Lane {
             events_published: self.published.load(Ordering::Relaxed),
             batches: self.batches.load(Ordering::Relaxed),
             events_lost_at_shutdown: self.lost_at_shutdown.load(Ordering::Relaxed),
+            restarts: self.restarts.load(Ordering::Relaxed),
             errors: progress.errors,
             last_error: progress.last_error.clone(),
         }
@@ -216,7 +256,10 @@ impl Lane {
 impl Progress {
     const fn has_ended(&self) -> bool {
         match self.state {
-            SourceState::Registered | SourceState::Starting | SourceState::Running => false,
+            SourceState::Registered
+            | SourceState::Starting
+            | SourceState::Running
+            | SourceState::Restarting => false,
             SourceState::Finished | SourceState::Failed | SourceState::Abandoned => true,
         }
     }
@@ -225,12 +268,18 @@ impl Progress {
         self.stopped && self.has_ended()
     }
 
+    /// A failure that is final.
     fn fail(&mut self, failure: SourceFailure) {
+        self.note(&failure);
+        self.failures.push(failure);
+    }
+
+    /// A failure that may be mended.
+    fn note(&mut self, failure: &SourceFailure) {
         let message = failure.to_string();
         self.errors += 1;
         self.last_error = Some(message.clone());
         self.set_health(HealthStatus::Unhealthy, Some(message));
-        self.failures.push(failure);
     }
 
     fn set_health(&mut self, status: HealthStatus, reason: Option<String>) {
@@ -244,22 +293,22 @@ impl Progress {
 /// Awaits a call into a source. A panic stays inside: it ends this call and nothing else.
 pub(super) async fn call(
     future: impl Future<Output = anyhow::Result<()>>,
-    mut on_first_pending: impl FnMut(),
+    mut on_pending: impl FnMut(),
 ) -> Result<(), CallError> {
     let mut future = pin!(future);
-    let mut polled = false;
     std::future::poll_fn(|context| {
         // After a panic the future is dropped, never polled again: nothing can see what it left half done.
-        let polling = AssertUnwindSafe(|| future.as_mut().poll(context));
-        let outcome = match std::panic::catch_unwind(polling) {
+        let polling = AssertUnwindSafe(|| {
+            let poll = future.as_mut().poll(context);
+            if poll.is_pending() {
+                on_pending();
+            }
+            poll
+        });
+        match std::panic::catch_unwind(polling) {
             Ok(poll) => poll.map(|result| result.map_err(|error| CallError::Failed(format!("{error:#}")))),
             Err(payload) => std::task::Poll::Ready(Err(CallError::Panicked(panic_message(&*payload)))),
-        };
-        if !polled && outcome.is_pending() {
-            on_first_pending();
         }
-        polled = true;
-        outcome
     })
     .await
 }

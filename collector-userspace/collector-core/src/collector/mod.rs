@@ -16,6 +16,7 @@ mod health;
 mod lane;
 mod pump;
 mod relay;
+mod restart;
 mod run;
 mod source_thread;
 mod statistics;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 pub use error::{CollectorError, RunError, SourceFailure};
 pub use handle::CollectorHandle;
 pub use health::{CollectorHealth, HealthStatus, SourceHealth};
+pub use restart::RestartPolicy;
 pub use statistics::{RuntimeStats, SourceState, SourceStats};
 
 use self::handle::Shared;
@@ -144,7 +146,7 @@ impl Collector {
     /// Runs all sources until SIGINT or SIGTERM (see [`CollectorConfig::handle_signals`]), until
     /// [`CollectorHandle::shutdown`], or until all have ended by themselves.
     ///
-    /// A source that fails does not disturb the others. To stop, the shutdown signal of all sources is set; `stop` is
+    /// A source that fails does not disturb the others, and is started again as [`CollectorConfig::restart`] says. To stop, the shutdown signal of all sources is set; `stop` is
     /// called once for each, when its `start` has returned, or at half of the shutdown timeout if it has not. Everything
     /// the sources sent reaches the subscribers' queues, then the bus closes: subscribers can go on receiving what is
     /// queued after `run` has returned. A second signal cuts the waiting short.

@@ -1,7 +1,6 @@
 //! A run from start to end.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
@@ -80,7 +79,7 @@ impl Run {
                 config.enable_debug_logging,
             ));
             self.pumps.spawn(relay.clone().stand_by(Arc::clone(lane), tx.downgrade(), since));
-            source_thread::spawn(lane, tx, relay, &self.changed);
+            source_thread::spawn(lane, tx, relay, config.restart, &self.changed);
         }
     }
 
@@ -103,7 +102,7 @@ impl Run {
         let timeout = self.shared.config.shutdown_timeout;
         let at = |share| start + timeout / 100 * share;
         for lane in &self.lanes {
-            lane.shutdown.store(true, Ordering::Release);
+            lane.shut_down();
         }
         self.wait_for(Lane::has_ended, at(share::STOP)).await;
         for lane in self.lanes.iter().filter(|lane| !lane.has_ended()) {
@@ -158,7 +157,7 @@ impl Run {
 impl Drop for Run {
     fn drop(&mut self) {
         for lane in &self.lanes {
-            lane.shutdown.store(true, Ordering::Release);
+            lane.shut_down();
         }
         self.shared.bus.close();
     }

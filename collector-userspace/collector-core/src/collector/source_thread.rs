@@ -1,7 +1,8 @@
-//! The thread of one source: `start`, health checks meanwhile, then `stop`.
+//! The thread of one source: `start`, health checks meanwhile, then `stop`; again where it failed and may be restarted.
 
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, mpsc};
@@ -9,6 +10,7 @@ use tokio::sync::{Notify, mpsc};
 use super::health::HealthRequest;
 use super::lane::{CallError, Lane, call};
 use super::relay::Relay;
+use super::restart::{RestartPolicy, Restarts};
 use crate::event::CollectionEvent;
 use crate::source::EventSource;
 
@@ -17,17 +19,12 @@ pub(super) fn spawn(
     lane: &Arc<Lane>,
     tx: mpsc::Sender<CollectionEvent>,
     relay: Relay,
+    restart: RestartPolicy,
     changed: &Arc<Notify>,
 ) {
-    // Room for one question: who finds it taken knows that the source does not answer.
-    let (requests, health) = mpsc::channel(1);
-    lane.starting(requests);
     let thread = {
         let (lane, changed) = (Arc::clone(lane), Arc::clone(changed));
-        move || match runtime() {
-            Ok(runtime) => run(runtime, &lane, tx, health, relay, &changed),
-            Err(error) => cannot_run(&lane, &error, &changed),
-        }
+        move || run(&lane, tx, &relay, Restarts::new(restart), &changed)
     };
     if let Err(error) = std::thread::Builder::new().name(format!("source-{}", lane.name)).spawn(thread) {
         cannot_run(lane, &error, changed);
@@ -52,20 +49,81 @@ pub(super) fn stop_from_outside(lane: &Arc<Lane>, changed: &Arc<Notify>) {
     }
 }
 
+/// Starts the source, and starts it again as long as it fails and may.
 fn run(
+    lane: &Arc<Lane>,
+    tx: mpsc::Sender<CollectionEvent>,
+    relay: &Relay,
+    mut restarts: Restarts,
+    changed: &Notify,
+) {
+    loop {
+        // Each start has a runtime of its own, so that nothing a failed one has spawned lives on.
+        let runtime = match runtime() {
+            Ok(runtime) => runtime,
+            Err(error) => return cannot_run(lane, &error, changed),
+        };
+        let begin = Instant::now();
+        let error = match start(&runtime, lane, tx.clone(), relay) {
+            Ok(()) => return end(runtime, lane, tx, Ok(()), changed),
+            Err(error) => error,
+        };
+        let is_wanted = !lane.shutdown.load(std::sync::atomic::Ordering::Acquire);
+        let Some(pause) = restarts.next(begin.elapsed()).filter(|_| is_wanted) else {
+            return end(runtime, lane, tx, Err(error), changed);
+        };
+        lane.restarting(&error, pause);
+        changed.notify_one();
+        let stopped = runtime.block_on(call(async { lane.source.stop().await }, || {}));
+        runtime.shutdown_background();
+        if let Err(CallError::Failed(message) | CallError::Panicked(message)) = stopped {
+            tracing::warn!(source = lane.name, error = message, "source could not stop before its restart");
+        }
+        let goes_on = match self::runtime() {
+            Ok(runtime) => runtime.block_on(lane.pause(pause)),
+            Err(error) => return cannot_run(lane, &error, changed),
+        };
+        if !goes_on {
+            // It has been stopped already, unless somebody has claimed that meanwhile.
+            drop(tx);
+            lane.ended(Err(error));
+            if lane.claim_stop() {
+                lane.stopped(Ok(()));
+            }
+            return changed.notify_one();
+        }
+    }
+}
+
+/// One call of `start`, with health checks meanwhile.
+fn start(
+    runtime: &Runtime,
+    lane: &Arc<Lane>,
+    tx: mpsc::Sender<CollectionEvent>,
+    relay: &Relay,
+) -> Result<(), CallError> {
+    // Room for one question: who finds it taken knows that the source does not answer.
+    let (requests, health) = mpsc::channel(1);
+    lane.starting(requests);
+    let checks = runtime.spawn(answer_health_checks(Arc::clone(&lane.source), health));
+    runtime.spawn(relay.clone().at_home());
+    let mut is_started = false;
+    let awaited = || is_started = is_started || lane.awaited();
+    let start = async { lane.source.start(tx, Arc::clone(&lane.shutdown)).await };
+    let result = runtime.block_on(call(start, awaited));
+    checks.abort();
+    result
+}
+
+/// The last call of `start` is over.
+fn end(
     runtime: Runtime,
     lane: &Arc<Lane>,
     tx: mpsc::Sender<CollectionEvent>,
-    health: mpsc::Receiver<HealthRequest>,
-    relay: Relay,
+    result: Result<(), CallError>,
     changed: &Notify,
 ) {
-    let checks = runtime.spawn(answer_health_checks(Arc::clone(&lane.source), health));
-    runtime.spawn(relay.at_home());
-    let started = || lane.started();
-    let start = async { lane.source.start(tx, Arc::clone(&lane.shutdown)).await };
-    let result = runtime.block_on(call(start, started));
-    checks.abort();
+    drop(tx);
     lane.ended(result);
     changed.notify_one();
     if lane.claim_stop() {
@@ -85,7 +143,7 @@ fn stop(runtime: &Runtime, lane: &Lane) {
 fn cannot_run(lane: &Lane, error: &io::Error, changed: &Notify) {
     lane.ended(Err(CallError::Failed(format!("no thread to run it: {error}"))));
     if lane.claim_stop() {
-        // Nothing was started, so there is nothing to stop.
+        // Nothing is started, so there is nothing to stop.
         lane.stopped(Ok(()));
     }
     changed.notify_one();

@@ -13,10 +13,12 @@ pub enum SourceState {
     /// The collector does not run yet.
     #[default]
     Registered,
-    /// Its `start` has been called and has not awaited anything yet.
+    /// Its `start` has been called and is not [started](crate::EventSource::is_started) yet.
     Starting,
     /// Its `start` goes on.
     Running,
+    /// Its `start` failed and will be called again after a pause.
+    Restarting,
     /// Its `start` returned without an error.
     Finished,
     /// Its `start` returned an error or panicked.
@@ -43,6 +45,8 @@ pub struct SourceStats {
     pub batches: u64,
     /// Events that were still between source and bus when the shutdown timeout was over.
     pub events_lost_at_shutdown: u64,
+    /// How often it was started again after a failure.
+    pub restarts: u64,
     /// Failures of `start`, `stop` and health checks.
     pub errors: u64,
     /// The last of them.

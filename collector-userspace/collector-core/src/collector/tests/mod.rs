@@ -1,5 +1,7 @@
 //! Behaviour of the collector: sources of every temper, shutdown, statistics.
 
+mod restart;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -30,6 +32,7 @@ struct Script {
     start: Box<dyn Fn(Sender<CollectionEvent>, Flag) -> Running + Send + Sync>,
     stop: Box<dyn Fn() -> Running + Send + Sync>,
     health: Box<dyn Fn() -> anyhow::Result<()> + Send + Sync>,
+    is_started: Box<dyn Fn() -> bool + Send + Sync>,
     stops: Arc<AtomicUsize>,
 }
 
@@ -47,6 +50,7 @@ impl Script {
             start: Box::new(move |tx, flag| Box::pin(start(tx, flag))),
             stop: Box::new(|| Box::pin(async { Ok(()) })),
             health: Box::new(|| Ok(())),
+            is_started: Box::new(|| true),
             stops: Arc::default(),
         }
     }
@@ -74,6 +78,10 @@ impl EventSource for Script {
     async fn stop(&self) -> anyhow::Result<()> {
         self.stops.fetch_add(1, Ordering::SeqCst);
         (self.stop)().await
+    }
+
+    fn is_started(&self) -> bool {
+        (self.is_started)()
     }
 
     async fn health_check(&self) -> anyhow::Result<()> {
@@ -119,7 +127,7 @@ fn forever() -> ! {
 }
 
 fn quiet() -> CollectorConfig {
-    CollectorConfig::new().with_signal_handling(false)
+    CollectorConfig::new().with_signal_handling(false).with_restart_policy(RestartPolicy::never())
 }
 
 fn collector_of(config: CollectorConfig, sources: impl IntoIterator<Item = Script>) -> Collector {
@@ -393,11 +401,29 @@ async fn a_slow_start_is_reported_and_not_killed() {
     let run = tokio::spawn(collector.run());
     eventually("it is overdue", || handle.health().status == HealthStatus::Unhealthy).await;
     let reason = handle.health().sources[0].reason.clone().unwrap();
-    assert!(reason.starts_with("start has not awaited anything"), "{reason}");
+    assert!(reason.starts_with("it has not started within"), "{reason}");
     release.send(()).unwrap();
     run.await.unwrap().unwrap();
     assert_eq!(pids_until_the_end(&mut subscription).await, [7]);
     assert_eq!(handle.health().status, HealthStatus::Healthy);
+}
+
+#[tokio::test]
+async fn a_source_is_started_when_it_says_so() {
+    let ready = Arc::new(AtomicBool::new(false));
+    let says = Arc::clone(&ready);
+    let mut connects_first = patient("connects-first");
+    connects_first.is_started = Box::new(move || says.load(Ordering::SeqCst));
+    let collector = collector_of(quiet().with_startup_timeout(Duration::from_millis(1)), [connects_first]);
+    let handle = collector.handle();
+    let run = tokio::spawn(collector.run());
+    eventually("it is overdue", || handle.health().status == HealthStatus::Unhealthy).await;
+    assert_eq!(handle.statistics().sources[0].state, SourceState::Starting);
+    ready.store(true, Ordering::SeqCst);
+    eventually("it is started", || handle.statistics().sources[0].state == SourceState::Running).await;
+    assert_eq!(handle.health().status, HealthStatus::Healthy);
+    handle.shutdown();
+    run.await.unwrap().unwrap();
 }
 
 #[tokio::test]
