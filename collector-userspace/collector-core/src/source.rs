@@ -50,7 +50,7 @@ bitflags::bitflags! {
 /// Something that produces events: the boundary between how events are collected and everything else.
 ///
 /// A [`Collector`](crate::Collector) calls `start` on a thread of its own with a tokio runtime of its own: blocking there
-/// harms no other source, and delays its own events by up to half a second. They are published on that thread whenever
+/// harms no other source, and delays its own events by less than a second. They are published on that thread whenever
 /// `start` awaits something; when it first does, and [`is_started`](Self::is_started) agrees, the source counts as running. Tasks that `start` spawns
 /// live until `stop` has returned.
 ///

@@ -78,7 +78,12 @@ impl Run {
                 config.max_batch_size,
                 config.enable_debug_logging,
             ));
-            self.pumps.spawn(relay.clone().stand_by(Arc::clone(lane), tx.downgrade(), since));
+            self.pumps.spawn(relay.clone().stand_by(
+                Arc::clone(lane),
+                tx.downgrade(),
+                self.orders.subscribe(),
+                since,
+            ));
             source_thread::spawn(lane, tx, relay, config.restart, &self.changed);
         }
     }

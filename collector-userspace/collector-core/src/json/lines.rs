@@ -81,9 +81,16 @@ impl JsonLines {
     }
 }
 
-/// The line an event keeps, and which [`JsonLines`] made it. No part of the event: all are equal.
-#[derive(Clone, Debug, Default)]
+/// The line an event keeps, and which [`JsonLines`] made it. No part of the event: all are equal, and a copy of the event,
+/// which its owner may change, begins without one.
+#[derive(Debug, Default)]
 pub(crate) struct KeptLine(OnceLock<(u64, Box<str>)>);
+
+impl Clone for KeptLine {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
 
 impl PartialEq for KeptLine {
     fn eq(&self, _: &Self) -> bool {
@@ -115,6 +122,16 @@ mod tests {
         assert!(matches!(one.clone().of(&event), Cow::Borrowed(again) if std::ptr::eq(again, &*first)));
         assert!(two.of(&event).contains(r#""host":"two""#));
         assert_eq!(first, one.render(&event.event));
+    }
+
+    #[test]
+    fn a_changed_copy_has_a_line_of_its_own() {
+        let lines = lines("one");
+        let original = event(None);
+        let _ = lines.of(&original);
+        let mut copy = original.clone();
+        copy.event = CollectionEvent::Process(ProcessEvent { pid: 6, ..Default::default() });
+        assert!(lines.of(&copy).contains(r#""pid":6"#));
     }
 
     #[test]

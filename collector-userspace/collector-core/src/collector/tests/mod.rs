@@ -322,6 +322,47 @@ async fn what_a_source_sent_before_it_blocks_its_thread_arrives_meanwhile() {
 }
 
 #[tokio::test]
+async fn what_waits_for_a_full_subscriber_outlives_its_source() {
+    let collector = collector_of(quiet(), [sender("short", 0..100)]);
+    let patient = OverflowPolicy::Block { deadline: AGES };
+    let subscription = EventSubscription::new("slow").with_capacity(1).with_overflow(patient);
+    let mut subscription = collector.bus().subscribe(subscription).await.unwrap();
+    let handle = collector.handle();
+    let run = tokio::spawn(collector.run());
+    eventually("the source has ended", || handle.statistics().sources[0].state == SourceState::Finished)
+        .await;
+    assert_eq!(pids_until_the_end(&mut subscription).await, (0..100).collect::<Vec<_>>());
+    run.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_deadline_passes_while_the_source_blocks_its_thread() {
+    let (unblock, blocked) = std_mpsc::channel::<()>();
+    let blocked = Mutex::new(Some(blocked));
+    let source = Script::new("blocks", move |tx, _| {
+        let blocked = blocked.lock().unwrap().take().unwrap();
+        async move {
+            for pid in 0..10 {
+                tx.send(process(pid)).await?;
+            }
+            // The pump has begun to wait for the subscriber.
+            tokio::task::yield_now().await;
+            let _ = blocked.recv();
+            Ok(())
+        }
+    });
+    let collector = collector_of(quiet(), [source]);
+    let policy = OverflowPolicy::Block { deadline: Duration::from_millis(300) };
+    let subscription = EventSubscription::new("stuck").with_capacity(1).with_overflow(policy);
+    let _never_received = collector.bus().subscribe(subscription).await.unwrap();
+    let handle = collector.handle();
+    let run = tokio::spawn(collector.run());
+    eventually("the deadline has passed", || handle.statistics().event_bus.events_dropped == 9).await;
+    unblock.send(()).unwrap();
+    run.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_stop_that_unblocks_start_saves_the_source() {
     let (release, gate) = std_mpsc::channel::<()>();
     let (release, gate) = (Mutex::new(Some(release)), Arc::new(Mutex::new(gate)));
