@@ -20,7 +20,7 @@ pub enum LossReason {
     /// A 32-bit system call that this tier cannot read. Not part of the sequence.
     Compat = 5,
     /// A [`Table`](crate::Table) was full and forgot an entry, or had no room: the event that would have followed from it is
-    /// missing. Not part of the sequence.
+    /// missing. With `process.fork`: the set of followed pids had no room. Not part of the sequence.
     TableFull = 6,
 }
 

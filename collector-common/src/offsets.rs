@@ -70,6 +70,8 @@ offsets! {
     task_io_uring: "task_struct.io_uring",
     /// Threads not yet gone.
     signal_live: "signal_struct.live",
+    /// Threads.
+    signal_threads: "signal_struct.nr_threads",
     /// Signal flags.
     signal_flags: "signal_struct.flags",
     /// Status of a group exit.

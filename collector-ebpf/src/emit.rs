@@ -68,7 +68,7 @@ pub fn fixed<T: 'static>(kind: Kind, capture: Capture, fill: impl FnOnce(*mut T,
             fill(entry.as_mut_ptr(), header);
             entry.submit(flags);
         }
-        None => count(kind, LossReason::RingFull),
+        None => no_room(kind, flags),
     }
 }
 
@@ -90,8 +90,20 @@ pub unsafe fn built<const SIZE: usize>(scratch: *mut Scratch<SIZE>, kind: Kind) 
         let (ring, flags) = ring(kind);
         let map = (&raw const *ring).cast_mut().cast();
         if bpf_ringbuf_output(map, record.cast(), len as u64, flags) != 0 {
-            count(kind, LossReason::RingFull);
+            no_room(kind, flags);
         }
+    }
+}
+
+/// Counts a record for which the ring had no room. A wake-up that it was to bring is left to the next one.
+#[inline(always)]
+fn no_room(kind: Kind, flags: u64) {
+    count(kind, LossReason::RingFull);
+    if flags == FORCE_WAKEUP
+        && let Some(waiting) = WAITING.get_ptr_mut(kind.domain() as u32)
+    {
+        // SAFETY: a valid, aligned map value.
+        unsafe { write_volatile(waiting, 1) };
     }
 }
 

@@ -10,16 +10,18 @@ use crate::maps::TABLES;
 
 /// `BPF_NOEXIST`.
 const NEW: u64 = 1;
+/// What the kernel says when there is an entry.
+const EEXIST: i32 = -17;
 
 /// Remembers `value` under `key`. An entry that is there already belongs to an object whose end nobody saw.
 #[inline(always)]
 pub fn remember<V>(table: Table, map: &LruHashMap<u64, V>, key: u64, value: &V) {
-    if map.insert(key, value, NEW).is_ok() {
-        count(table, false);
-    } else if map.insert(key, value, 0).is_ok() {
-        emit::count(table.missing(), LossReason::CloseUnseen);
-    } else {
-        emit::count(table.missing(), LossReason::TableFull);
+    match map.insert(key, value, NEW) {
+        Ok(()) => count(table, false),
+        Err(EEXIST) if map.insert(key, value, 0).is_ok() => {
+            emit::count(table.missing(), LossReason::CloseUnseen);
+        }
+        Err(_) => emit::count(table.missing(), LossReason::TableFull),
     }
 }
 

@@ -15,8 +15,10 @@ pub fn exec_files(ctx: BtfTracePointContext) -> i32 {
     let task: *const u8 = ctx.arg(0);
     // SAFETY: the argument is a typed task pointer; the scratch buffer is a valid map value.
     unsafe {
-        // A table that others use as well is copied by the exec, and they go on with theirs.
-        if load::<u32>(follow(task, offset!(task_files)), offset!(files_count)) != 1 {
+        // A table that other processes use as well is copied by the exec, and they go on with theirs. The other threads of
+        // this one are still there, and will be gone by then.
+        let threads: u32 = load(follow(task, offset!(task_signal)), offset!(signal_threads));
+        if load::<u32>(follow(task, offset!(task_files)), offset!(files_count)) > threads {
             return 0;
         }
         let Some(scratch) = Scratch::get(&SHUT_SCRATCH) else { return 0 };

@@ -13,6 +13,7 @@ use collector_store::StoreStats;
 use serde::{Deserialize, Serialize};
 
 use crate::capture::PlannedKind;
+use crate::output::OUTPUT;
 use crate::output::OutputStats;
 
 const FILE: &str = "status.json";
@@ -147,8 +148,11 @@ impl Status {
         let undecodable: u64 = self.capture.domains.iter().map(|domain| domain.decode_errors).sum();
         let counted = self.capture.losses.iter().filter(|loss| loss.is_loss).map(|loss| loss.count);
         let kernel = undecodable + counted.sum::<u64>();
-        // What a subscriber has not taken at the end nobody will.
-        let left = |subscriber: &SubscriberStatus| if self.ended { subscriber.queued } else { 0 };
+        // What a subscriber has not taken at the end nobody will. An output's own count has that already.
+        let is_told = |name: &str| name == OUTPUT && !self.outputs.is_empty();
+        let left = |subscriber: &SubscriberStatus| {
+            if self.ended && !is_told(&subscriber.name) { subscriber.queued } else { 0 }
+        };
         let dropped: u64 =
             self.bus.subscribers.iter().map(|subscriber| subscriber.dropped + left(subscriber)).sum();
         let outputs: u64 = self.outputs.iter().map(|output| output.lost).sum();

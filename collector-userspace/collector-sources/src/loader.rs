@@ -8,7 +8,7 @@ use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray, ProgramArray, Ri
 use aya::programs::{BtfTracePoint, ProgramError};
 use aya::{Btf, BtfError, Ebpf, EbpfError, EbpfLoader};
 use collector_common::{
-    ARGV_MAX, Domain, Kind, LossReason, Offsets, Settings, Table, counter_slot, filter_flag, name,
+    ARGV_MAX, Domain, Kind, LossReason, Offsets, Settings, counter_slot, filter_flag, name,
 };
 use zerocopy::IntoBytes;
 
@@ -72,7 +72,7 @@ pub struct Loaded {
     waiting: Array<MapData, u32>,
     counters: PerCpuArray<MapData, u64>,
     sequences: PerCpuArray<MapData, u64>,
-    tables: Tables,
+    tables: Option<Tables>,
     ring_bytes: [u64; Domain::COUNT],
 }
 
@@ -138,7 +138,7 @@ pub fn load(
         waiting: Array::try_from(waiting).map_err(in_map(name::WAITING))?,
         counters: PerCpuArray::try_from(counters).map_err(in_map(name::COUNTERS))?,
         sequences: PerCpuArray::try_from(sequences).map_err(in_map(name::SEQUENCES))?,
-        tables: Tables::take(&mut ebpf, possible_cpus())?,
+        tables: Some(Tables::take(&mut ebpf, possible_cpus())?),
         ring_bytes: sizes.map(u64::from),
         ebpf,
     };
@@ -209,9 +209,9 @@ impl Loaded {
         self.counters.get(&counter_slot(kind, reason), 0).map(|values| values.to_vec()).unwrap_or_default()
     }
 
-    /// Entries that a table has forgotten so far because it was full; exact after [`detach`](Self::detach).
-    pub fn forgotten(&mut self, table: Table) -> u64 {
-        self.tables.forgotten(table)
+    /// The tables that forget, for who looks after them; once.
+    pub(crate) const fn take_tables(&mut self) -> Option<Tables> {
+        self.tables.take()
     }
 
     /// Bytes of the ring of `domain`.

@@ -91,7 +91,7 @@ pub const NAMES: &[Field] = fields! {
 /// Which descriptors are open.
 pub const OPEN_SET: &[Field] = fields! { fdt_open };
 /// Which descriptors an exec closes, and whether it closes them for good.
-pub const CLOSED_BY_EXEC: &[Field] = fields! { fdt_close_on_exec files_count };
+pub const CLOSED_BY_EXEC: &[Field] = fields! { fdt_close_on_exec files_count task_signal signal_threads };
 /// Whether a process that ends is the last to use its descriptors.
 pub const LEFT_OPEN: &[Field] = fields! { files_count task_signal signal_live };
 /// Ends of a connection. IPv6 is left out on kernels built without it: such a socket cannot exist there.

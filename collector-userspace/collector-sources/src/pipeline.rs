@@ -134,6 +134,9 @@ impl Pipeline {
         deltas: &[CounterDelta],
         out: &mut Vec<CollectionEvent>,
     ) {
+        if domain == Domain::Process {
+            lock(&self.shared).table.expire(now_ns);
+        }
         let gaps = self.ledger.settle(domain);
         let losses = self.reporter.report(domain, &gaps, deltas);
         self.state_losses(now_ns, domain, losses, out);

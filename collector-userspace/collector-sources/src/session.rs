@@ -20,6 +20,7 @@ use crate::loader::{LoadError, Loaded, Rings};
 use crate::pipeline::{Pipeline, Shared};
 use crate::reader::Reader;
 use crate::stats::{CaptureStats, DomainStats, LossCount};
+use crate::tables::Tables;
 use crate::tap::Tap;
 
 /// Most process events kept for the process source while other domains read ahead for identities.
@@ -33,6 +34,8 @@ pub(crate) struct Session {
     /// Runs of each program that the kernel skipped, as stated so far.
     missed: Mutex<HashMap<String, u64>>,
     loaded: Mutex<Loaded>,
+    /// Apart from the programs: looking through a full table takes time.
+    tables: Mutex<Option<Tables>>,
     readers: [Option<Mutex<Reader>>; Domain::COUNT],
     shared: Arc<Mutex<Shared>>,
     tap: Mutex<Option<Box<dyn Tap>>>,
@@ -54,7 +57,7 @@ impl Session {
     /// `run_times` keeps the kernel accounting run times, if it is wanted.
     pub(crate) fn new(
         config: &KernelConfig,
-        loaded: Loaded,
+        mut loaded: Loaded,
         rings: Rings,
         shared: Arc<Mutex<Shared>>,
         run_times: Option<OwnedFd>,
@@ -63,6 +66,7 @@ impl Session {
             config: config.clone(),
             _run_times: run_times,
             missed: Mutex::new(HashMap::new()),
+            tables: Mutex::new(loaded.take_tables()),
             loaded: Mutex::new(loaded),
             readers: readers(rings, &shared, config),
             shared,
@@ -223,12 +227,15 @@ impl Session {
 
     /// What the loss counters of `domain` have gained since the last call.
     fn deltas(&self, domain: Domain, reader: &mut Reader) -> Vec<CounterDelta> {
-        let mut loaded = lock(&self.loaded);
         let mut deltas = Vec::new();
-        for table in Table::ALL.into_iter().filter(|table| table.missing().domain() == domain) {
-            let forgotten = loaded.forgotten(table);
-            reader.forgotten.update(table, forgotten, &mut deltas);
+        if let Some(tables) = lock(&self.tables).as_mut() {
+            // Without programs nothing changes any more: the last count is exact.
+            let is_last = !self.is_attached();
+            for table in Table::ALL.into_iter().filter(|table| table.missing().domain() == domain) {
+                reader.forgotten.update(table, tables.forgotten(table, is_last), &mut deltas);
+            }
         }
+        let loaded = lock(&self.loaded);
         for &kind in Kind::ALL.iter().filter(|kind| kind.domain() == domain) {
             for reason in LossReason::ALL.into_iter().filter(|&reason| is_stated(reason)) {
                 reader.counters.update(kind, reason, &loaded.counter(kind, reason), &mut deltas);
@@ -267,10 +274,11 @@ impl Session {
     }
 
     pub(crate) fn stats(&self) -> CaptureStats {
-        let mut loaded = lock(&self.loaded);
+        let known = |table| lock(&self.tables).as_ref().map_or(0, |tables| tables.known(table));
+        let forgotten = Table::ALL.map(|table| (table.missing(), known(table)));
+        let loaded = lock(&self.loaded);
         let mut losses = Vec::new();
         let mut lost = [0; Domain::COUNT];
-        let forgotten = Table::ALL.map(|table| (table.missing(), loaded.forgotten(table)));
         for &kind in Kind::ALL {
             for reason in LossReason::ALL {
                 let mut count: u64 = loaded.counter(kind, reason).iter().sum();

@@ -1,6 +1,7 @@
 //! The three `KERNEL_LEVEL` event sources: waiting for records, handing events over, ending cleanly.
 
 use std::os::fd::OwnedFd;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -66,7 +67,7 @@ impl KernelSource {
         while !shutdown.load(Ordering::Relaxed) {
             // Under overload the ring is never empty: losses are stated and the end is seen between batches.
             if empty {
-                wait.next(&self.session).await?;
+                wait.next(&self.session, shutdown).await?;
             }
             empty = self.session.take(self.domain, BATCH, &mut batch);
             wait.looked(!batch.is_empty());
@@ -95,6 +96,8 @@ struct Wait {
     fd: AsyncFd<OwnedFd>,
     pause: Pause,
     next: Step,
+    /// The kernel has woken the source, and no look has found records since.
+    woken: bool,
     watch: Watch,
 }
 
@@ -121,10 +124,11 @@ impl Wait {
             Domain::Process => Pause::precise().context("cannot make a timer")?,
             Domain::Network | Domain::File => Pause::Coarse(source.session.config.drain_interval),
         };
-        Ok(Self { domain: source.domain, fd, pause, next: Step::Pause, watch: Watch::new(&source.session) })
+        let watch = Watch::new(&source.session);
+        Ok(Self { domain: source.domain, fd, pause, next: Step::Pause, woken: false, watch })
     }
 
-    async fn next(&mut self, session: &Session) -> anyhow::Result<()> {
+    async fn next(&mut self, session: &Session, shutdown: &AtomicBool) -> anyhow::Result<()> {
         match self.next {
             Step::First => return self.pause.wait(FIRST_INTERVAL).await.context("cannot wait for a timer"),
             Step::Pause => return self.pause.wait(PROCESS_INTERVAL).await.context("cannot wait for a timer"),
@@ -141,10 +145,19 @@ impl Wait {
                 self.fd.readable().await.map(|mut guard| guard.clear_ready())
             }
         };
+        // Ready to be rung before the duty is asked for and the signal looked at, so that nothing in between is missed.
+        let mut unwatched = pin!(session.unwatched.notified());
+        unwatched.as_mut().enable();
         let patience = if self.watch.is_mine() { SHUTDOWN_CHECK } else { UNWATCHED_CHECK };
+        if shutdown.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         tokio::select! {
-            result = readable => result.context("cannot wait on the ring"),
-            () = session.unwatched.notified() => Ok(()),
+            result = readable => {
+                self.woken = true;
+                result.context("cannot wait on the ring")
+            }
+            () = unwatched => Ok(()),
             () = sleep(patience) => Ok(()),
         }
     }
@@ -154,9 +167,13 @@ impl Wait {
         self.next = match self.next {
             Step::Sleep if any => Step::First,
             _ if any => Step::Pause,
-            Step::First | Step::Pause => Step::Ask,
-            Step::Ask | Step::Sleep => Step::Sleep,
+            Step::Ask => Step::Sleep,
+            // Woken, and nothing is there: the first record in the ring is still being written, and those behind it wait.
+            Step::Sleep if self.woken => Step::Pause,
+            // After a sleep as well: the wake-up may have been for a record which then had no room.
+            Step::First | Step::Pause | Step::Sleep => Step::Ask,
         };
+        self.woken = false;
     }
 }
 
@@ -265,6 +282,8 @@ impl EventSource for KernelSource {
 
     async fn stop(&self) -> anyhow::Result<()> {
         self.session.detach();
+        // Whoever watches the shutdown signal for all may be held up: the others look for themselves.
+        self.session.unwatched.notify_waiters();
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! How much the kernel side's tables have forgotten: what was put in, and neither taken out nor is still there.
 
 use std::mem::size_of;
+use std::time::Instant;
 
 use aya::Ebpf;
 use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray};
@@ -12,14 +13,26 @@ use crate::loader::LoadError;
 /// Entries that a processor may keep for itself, unused, when the kernel already makes room (`LOCAL_FREE_TARGET`).
 const FREE_PER_CPU: u64 = 128;
 
+/// The share of the time that may go into looking through tables: 2 %.
+const COST: u32 = 50;
+
 /// The tables and their accounts.
 pub(crate) struct Tables {
     accounts: PerCpuArray<MapData, u64>,
     sockets: Keys<{ size_of::<SocketOwner>() }>,
     written: Keys<{ size_of::<Written>() }>,
     cpus: u64,
-    /// As far as known; never too many.
-    forgotten: [u64; Table::COUNT],
+    states: [State; Table::COUNT],
+}
+
+/// What is known of a table.
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
+    forgotten: u64,
+    /// Entries that had been put in when the table was last looked through: without a new one nothing is forgotten.
+    put_in: u64,
+    /// When it may be looked through again.
+    next: Option<Instant>,
 }
 
 /// Totals of what tables have forgotten, to take differences from.
@@ -54,31 +67,54 @@ impl Tables {
             sockets: Keys::take(ebpf, name::SOCKETS)?,
             written: Keys::take(ebpf, name::WRITTEN)?,
             cpus: u64::from(cpus),
-            forgotten: [0; Table::COUNT],
+            states: Default::default(),
         })
     }
 
-    /// Entries of `table` that were forgotten so far. Exact when no program runs; while they do, some may be missing.
-    pub(crate) fn forgotten(&mut self, table: Table) -> u64 {
-        let counted = self.count(table);
-        let Some(known) = self.forgotten.get_mut(table as usize) else { return 0 };
-        *known = counted.unwrap_or(0).max(*known);
-        *known
+    /// Entries of `table` that were forgotten, as far as known.
+    pub(crate) fn known(&self, table: Table) -> u64 {
+        self.states.get(table as usize).map_or(0, |state| state.forgotten)
     }
 
-    fn count(&self, table: Table) -> Option<u64> {
-        let capacity = match table {
+    /// Entries of `table` that were forgotten so far. With `is_last`, when no program runs any more, all of them; before, as
+    /// many as were found by looking now and then.
+    pub(crate) fn forgotten(&mut self, table: Table, is_last: bool) -> u64 {
+        let known = self.known(table);
+        let Some((put_in, taken_out)) = self.account(table, false).zip(self.account(table, true)) else {
+            return known;
+        };
+        let state = self.states.get(table as usize).copied().unwrap_or_default();
+        // Nothing is forgotten while there is room. This many at most are there now.
+        let there = put_in.saturating_sub(taken_out + known);
+        let has_room = there < self.capacity(table).saturating_sub(FREE_PER_CPU * self.cpus);
+        let begin = Instant::now();
+        let is_due = put_in != state.put_in && state.next.is_none_or(|next| begin >= next);
+        if has_room || !(is_due || is_last) {
+            return known;
+        }
+        let mut found = self.count(table);
+        if found.is_some_and(|found| found > known) {
+            // What is taken out or moves while the table is looked through could be missed: what two looks agree on was not.
+            found = found.min(self.count(table));
+        }
+        let forgotten = found.unwrap_or(known).max(known);
+        if let Some(state) = self.states.get_mut(table as usize) {
+            *state = State { forgotten, put_in, next: Some(begin + begin.elapsed() * COST) };
+        }
+        forgotten
+    }
+
+    fn capacity(&self, table: Table) -> u64 {
+        match table {
             Table::Sockets => self.sockets.capacity,
             Table::Written => self.written.capacity,
-        };
-        let known = self.forgotten.get(table as usize)?;
-        // Read before and after the rest, so that what happens meanwhile makes the result smaller, never larger.
-        let put_in = self.account(table, false)?;
-        let taken_out = self.account(table, true)?;
-        // Nothing is forgotten while there is room. This many at most are there now.
-        if put_in.saturating_sub(taken_out + known) < capacity.saturating_sub(FREE_PER_CPU * self.cpus) {
-            return Some(*known);
         }
+    }
+
+    /// Entries that were put in, and were neither taken out nor are there. `None` if that could not be found out.
+    fn count(&self, table: Table) -> Option<u64> {
+        // Read before and after the rest, so that what happens meanwhile makes the result smaller.
+        let put_in = self.account(table, false)?;
         let there = match table {
             Table::Sockets => self.sockets.count(),
             Table::Written => self.written.count(),

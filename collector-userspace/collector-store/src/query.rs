@@ -242,6 +242,9 @@ fn explain(error: rusqlite::Error, limits: &Limits, refusal: &Refusal, path: &Pa
             QueryError::Refused("this statement".to_owned())
         }
         (rusqlite::Error::MultipleStatement, _) => QueryError::Sql("only one statement at a time".to_owned()),
+        (rusqlite::Error::SqliteFailure(_, Some(message)), _) if message.contains("because it is a view") => {
+            QueryError::Refused("changing events".to_owned())
+        }
         (rusqlite::Error::SqlInputError { msg, offset, .. }, _) => match usize::try_from(*offset) {
             Ok(offset) => QueryError::Sql(format!("{msg} (at character {})", offset + 1)),
             Err(_) => QueryError::Sql(msg.clone()),

@@ -19,28 +19,70 @@ use crate::error::StoreError;
 const APPLICATION_ID: i64 = 0x434f_4c4c;
 
 /// One step of the schema, applied in its own transaction. Never edit one that was released; append.
-const MIGRATIONS: &[&str] = &[FIRST];
+const MIGRATIONS: &[&str] = &[FIRST, SECOND];
 
 /// The newest schema version this program knows.
 pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
+/// Before the first release: a column for each thing people filter by.
+const FIRST: &str = "
+CREATE TABLE events (
+    id              INTEGER PRIMARY KEY, -- order of arrival
+    time_ns         INTEGER NOT NULL,    -- nanoseconds since 1970, UTC
+    kind            TEXT NOT NULL,       -- 'process.exec', 'network.connect', 'file.open', 'loss', ...
+    source          TEXT,                -- which source brought it
+    domain          TEXT,                -- domain, processor and number of the kernel's sequence
+    cpu             INTEGER,
+    seq             INTEGER,
+    pid             INTEGER,
+    ppid            INTEGER,
+    exec_id         TEXT,                -- identity of the process's image
+    parent_exec_id  TEXT,
+    name            TEXT,                -- thread name (comm)
+    executable      TEXT,
+    command_line    TEXT,                -- the arguments, quoted as a shell would need them
+    uid             INTEGER,
+    user            TEXT,
+    container_id    TEXT,
+    path            TEXT,                -- file events: path after, and before
+    old_path        TEXT,
+    local_address   TEXT,
+    local_port      INTEGER,
+    remote_address  TEXT,
+    remote_port     INTEGER,
+    result          INTEGER,             -- network and file: errno, 0 for success; exit: the code, or minus the signal
+    event           TEXT NOT NULL        -- everything, as a JSON object
+) STRICT;
+CREATE INDEX events_kind_time ON events (kind, time_ns);
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO meta VALUES ('created', strftime('%Y-%m-%dT%H:%M:%SZ', 'now'));
+";
+
 /// Rows come in the order of arrival, so that `id` is a good stand-in for time where only recent rows matter.
 ///
-/// What the JSON says already is not stored twice: the view takes it out when a query wants it. That halves what an event
-/// costs to write, and a query pays about a microsecond for each row that its other conditions leave (`store/append` and
-/// `store/scan` in `cargo bench -p collector-store`). A view, because SQLite computes generated columns, the virtual ones
-/// too, for every row that is inserted.
+/// What the JSON says already is not stored twice, but for what rows are found and joined by: the view takes it out when a
+/// query wants it. That halves what an event costs to write, and a query pays about a microsecond for each row that its other
+/// conditions leave (`store/append` and `store/scan` in `cargo bench -p collector-store`). A view, because SQLite computes
+/// generated columns, the virtual ones too, for every row that is inserted.
 ///
-/// One index only: a second one costs as much as the row itself.
-const FIRST: &str = "
+/// An index costs as much as the row itself. One serves queries by kind and time; the other, over execs alone, joins any event
+/// with the exec of its process or of its parent, because SQLite makes no index of its own for a join where it has one to use.
+const SECOND: &str = "
 CREATE TABLE records (
     id              INTEGER PRIMARY KEY, -- order of arrival
     time_ns         INTEGER NOT NULL,    -- nanoseconds since 1970, UTC
     kind            TEXT NOT NULL,       -- 'process.exec', 'network.connect', 'file.open', 'loss', ...
+    pid             INTEGER,             -- the process an event is about or was caused by
+    exec_id         TEXT,                -- identity of the process's image, which events are joined by
+    parent_exec_id  TEXT,
     command_line    TEXT,                -- the arguments, quoted as a shell would need them
     event           TEXT NOT NULL        -- everything, as a JSON object
 ) STRICT;
+INSERT INTO records (id, time_ns, kind, pid, exec_id, parent_exec_id, command_line, event)
+    SELECT id, time_ns, kind, pid, exec_id, parent_exec_id, command_line, event FROM events;
+DROP TABLE events;
 CREATE INDEX records_kind_time ON records (kind, time_ns);
+CREATE INDEX records_exec ON records (exec_id) WHERE kind = 'process.exec';
 CREATE VIEW events AS SELECT
     id,
     time_ns,
@@ -50,10 +92,10 @@ CREATE VIEW events AS SELECT
     coalesce(event ->> '$.seq.domain', event ->> '$.loss.domain') AS domain,
     coalesce(event ->> '$.seq.cpu', event ->> '$.loss.cpu')       AS cpu,
     coalesce(event ->> '$.seq.n', event ->> '$.loss.first_seq')   AS seq,
-    coalesce(event ->> '$.process.pid', event ->> '$.trigger.target_pid') AS pid,
+    pid,
     event ->> '$.process.ppid'              AS ppid,
-    event ->> '$.process.exec_id'           AS exec_id,         -- identity of the process's image
-    event ->> '$.process.parent_exec_id'    AS parent_exec_id,
+    exec_id,
+    parent_exec_id,
     event ->> '$.process.name'              AS name,            -- thread name (comm)
     event ->> '$.process.executable'        AS executable,
     command_line,
@@ -71,8 +113,6 @@ CREATE VIEW events AS SELECT
              event ->> '$.process.exit.code', -(event ->> '$.process.exit.signal')) AS result,
     event
 FROM records;
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-INSERT INTO meta VALUES ('created', strftime('%Y-%m-%dT%H:%M:%SZ', 'now'));
 ";
 
 /// Brings the database up to date: creates the schema in an empty one, applies what is missing in an older one.
@@ -144,6 +184,33 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_the_first_schema_are_kept() {
+        let path = Path::new("test.db");
+        let mut connection = memory();
+        migrate_with(&mut connection, path, &MIGRATIONS[..1]).unwrap();
+        let event = r#"{"process":{"name":"sh"}}"#;
+        let row = "INSERT INTO events (time_ns, kind, pid, exec_id, event) VALUES (5, 'process.exec', 7, 'b-7', ?1)";
+        connection.execute(row, [event]).unwrap();
+        migrate(&mut connection, path).unwrap();
+        let row = "SELECT id, time_ns, kind, pid, exec_id, name, event FROM events";
+        let found: (i64, i64, String, i64, String, String, String) = connection
+            .query_row(row, [], |row| {
+                Ok((
+                    row.get(0)?,
+                    row.get(1)?,
+                    row.get(2)?,
+                    row.get(3)?,
+                    row.get(4)?,
+                    row.get(5)?,
+                    row.get(6)?,
+                ))
+            })
+            .unwrap();
+        let text = str::to_owned;
+        assert_eq!(found, (1, 5, text("process.exec"), 7, text("b-7"), text("sh"), text(event)));
+    }
+
+    #[test]
     fn a_failing_migration_changes_nothing() {
         let path = Path::new("test.db");
         let mut connection = memory();
@@ -161,7 +228,7 @@ mod tests {
         assert!(error.is_permanent());
         assert_eq!(
             error.to_string(),
-            "/var/lib/x.db has schema version 2, this program knows up to 1: use the newer collector, or another \
+            "/var/lib/x.db has schema version 3, this program knows up to 2: use the newer collector, or another \
              database with --db"
         );
     }

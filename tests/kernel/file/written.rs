@@ -201,6 +201,14 @@ fn files_that_an_exec_closes_are_reported_and_the_others_stay_open() {
 }
 
 #[test]
+fn an_exec_of_a_process_with_threads_closes_as_well() {
+    let dir = Dir::new();
+    let steps = ["open f w,creat,cloexec x", "write f 7", "thread", "exec-actor open|a|r|x close|a", "end"];
+    let trace = watch(&dir, steps);
+    assert_eq!(tell_all(&trace, &dir), ["create x (write)", "modify x 7 written (write, closed_by_exec)"]);
+}
+
+#[test]
 fn a_range_of_descriptors_is_closed_at_once() {
     let dir = Dir::new();
     let mut steps = Vec::new();

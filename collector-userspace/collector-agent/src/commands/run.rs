@@ -125,7 +125,7 @@ struct Report {
     capture: CaptureHandle,
     watch: Watch,
     status: Status,
-    /// Resident memory at the start, in bytes.
+    /// Resident memory at the start, or what turned out to be in use, in bytes.
     lean: u64,
     /// Statuses since memory was last released.
     unreleased: u32,
@@ -169,8 +169,14 @@ impl Report {
         let grown = self.status.cost.rss_bytes > self.lean + WORTH_RELEASING;
         self.unreleased = self.unreleased.saturating_add(1);
         if quiet && grown && self.unreleased >= RELEASE_EVERY {
+            let before = self.status.cost.rss_bytes;
             release_memory();
             self.unreleased = 0;
+            let after = Cost::of_this_process(0).rss_bytes;
+            if after + WORTH_RELEASING / 4 > before {
+                // It is in use: no use trying again until there is more.
+                self.lean = after;
+            }
         }
         if let Err(error) = status::write(&self.runtime_dir, &self.status) {
             tracing::warn!(%error, "cannot write the status for `collector stats`");

@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::Color;
 use crate::config::{Format, Output, Overflow, Queue};
 use crate::failure::Failure;
+use crate::output::OUTPUT;
 use crate::output::pretty::Pretty;
 use crate::output::{Formatter, OutputStats, OutputThread, Tally, Target, use_color};
 
@@ -24,9 +25,6 @@ use crate::output::{Formatter, OutputStats, OutputThread, Tally, Target, use_col
 const SOURCES_PATIENCE: Duration = Duration::from_millis(700);
 /// The subscribers' part.
 const SUBSCRIBERS_PATIENCE: Duration = Duration::from_millis(1_200);
-
-/// The output's name on the bus.
-const OUTPUT: &str = "output";
 
 /// A collector and its subscribers, before and while it runs.
 pub(super) struct Session {

@@ -239,8 +239,8 @@ impl Config {
         within("capture.argv_max", *argv_max, Bytes(64), Bytes(32 << 10))?;
         within("capture.drain_interval", *drain_interval, millis(1), seconds(1))?;
         within("capture.max_processes", *max_processes, 64, 16 << 20)?;
-        within("capture.max_connections", capture.max_connections, 16, 16 << 20)?;
-        within("capture.max_written_files", capture.max_written_files, 16, 16 << 20)?;
+        within("capture.max_connections", capture.max_connections, 16, 1 << 20)?;
+        within("capture.max_written_files", capture.max_written_files, 16, 1 << 20)?;
         for (key, ring) in [
             ("capture.rings.process", rings.process),
             ("capture.rings.network", rings.network),

@@ -17,6 +17,9 @@ pub(crate) use thread::{Formatter, OutputThread};
 
 use crate::cli::Color;
 
+/// The output's name on the bus.
+pub(crate) const OUTPUT: &str = "output";
+
 /// Says something to people, on standard error. That nobody listens is no reason to stop.
 pub(crate) fn message(text: fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");

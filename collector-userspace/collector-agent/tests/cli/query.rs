@@ -53,7 +53,7 @@ fn rows_come_as_table_json_and_csv() {
 fn nothing_can_be_changed() {
     let (fixture, db) = database();
     for sql in
-        ["DELETE FROM records", "PRAGMA journal_mode = DELETE", "ATTACH 'x.db' AS x", "DROP TABLE records"]
+        ["DELETE FROM events", "PRAGMA journal_mode = DELETE", "ATTACH 'x.db' AS x", "DROP TABLE records"]
     {
         fixture.run(&["query", "--db", &db, sql]).fails(2, "queries can only read");
     }

@@ -60,8 +60,14 @@ impl CaptureHeader {
         self
     }
 
-    /// The kinds of events that a replay gives.
+    /// The kinds of events that a replay gives. Those this version does not know it cannot decode either.
     pub(super) fn published(&self) -> u64 {
+        for name in self.kinds.iter().filter(|name| Kind::ALL.iter().all(|kind| kind.name() != **name)) {
+            tracing::warn!(
+                kind = name,
+                "the capture was made by another version: its events of this kind are left out"
+            );
+        }
         let named = Kind::ALL.iter().filter(|kind| self.kinds.iter().any(|name| name == kind.name()));
         if self.kinds.is_empty() { u64::MAX } else { named.fold(0, |kinds, kind| kinds | kind.bit()) }
     }

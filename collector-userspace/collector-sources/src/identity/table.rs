@@ -385,7 +385,8 @@ impl ProcessTable {
         }
     }
 
-    fn expire(&mut self, now: u64) {
+    /// Forgets processes that ended longer than the grace period ago. Records do that too; without any it takes a call.
+    pub fn expire(&mut self, now: u64) {
         while let Some(&(ended_ns, key, serial)) = self.ended.front()
             && ended_ns.saturating_add(self.config.grace_ns) <= now
         {
