@@ -79,6 +79,8 @@ pub(crate) struct SourceStatus {
 #[serde(default)]
 pub(crate) struct BusStatus {
     pub(crate) published: u64,
+    /// Between source and bus when the time to end was over.
+    pub(crate) lost_at_shutdown: u64,
     pub(crate) subscribers: Vec<SubscriberStatus>,
 }
 
@@ -139,8 +141,11 @@ impl Status {
             high_water_mark: subscriber.high_water_mark as u64,
             blocked_ns: subscriber.blocked_ns,
         });
-        self.bus =
-            BusStatus { published: stats.event_bus.events_published, subscribers: subscribers.collect() };
+        self.bus = BusStatus {
+            published: stats.event_bus.events_published,
+            lost_at_shutdown: stats.sources.iter().map(|source| source.events_lost_at_shutdown).sum(),
+            subscribers: subscribers.collect(),
+        };
     }
 
     /// Events the kernel side lost, and events lost on the way to output and store.
@@ -157,7 +162,7 @@ impl Status {
             self.bus.subscribers.iter().map(|subscriber| subscriber.dropped + left(subscriber)).sum();
         let outputs: u64 = self.outputs.iter().map(|output| output.lost).sum();
         let store = self.store.as_ref().map_or(0, StoreStats::lost_total);
-        (kernel, dropped + outputs + store)
+        (kernel, dropped + outputs + store + self.bus.lost_at_shutdown)
     }
 
     /// When it started.

@@ -297,6 +297,7 @@ mod tests {
             },
             bus: BusStatus {
                 published: 12_341,
+                lost_at_shutdown: 0,
                 subscribers: vec![SubscriberStatus {
                     name: "output".to_owned(),
                     delivered: 12_341,
