@@ -56,7 +56,7 @@ fn publish(criterion: &mut Criterion<CpuTime>) {
     for (name, size) in [("bus/batch", BATCH), ("bus/single", 1)] {
         let mut group = criterion.benchmark_group(name);
         group.throughput(events(size));
-        for subscribers in [0, 1, 5, 50] {
+        for subscribers in [0, 1, 10, 50] {
             let (bus, mut subscriptions) = runtime.block_on(bus_with(subscribers, &EventFilter::new()));
             group.bench_function(BenchmarkId::from_parameter(subscribers), |bencher| {
                 bencher.iter_batched(

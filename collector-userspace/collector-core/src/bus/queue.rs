@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use super::filter::Matcher;
 use super::loss::{LossLedger, LossReason};
 use super::{BusEvent, OverflowPolicy, SubscriberStatistics};
+use crate::event::ExecId;
 
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -130,6 +131,11 @@ impl Queue {
             return Offer::Blocked(Blocked { queue, rest, deadline, since: Instant::now() });
         }
         if open { Offer::Done } else { Offer::Disconnected }
+    }
+
+    /// The image whose subtree the filter selects.
+    pub(super) fn subtree(&self) -> Option<ExecId> {
+        self.matcher.subtree()
     }
 
     /// Ends the subscription. What is queued can still be received.

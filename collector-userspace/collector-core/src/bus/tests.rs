@@ -1,5 +1,7 @@
 //! Behaviour of the bus: delivery, filters, policies, counters.
 
+mod topics;
+
 use std::time::Duration;
 
 use tokio::time::Instant;
