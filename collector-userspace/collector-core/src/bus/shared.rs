@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::Instant;
 
 use super::ancestry::Ancestry;
-use super::queue::{Blocked, Offer, Queue};
+use super::queue::{Blocked, Former, Offer, Queue};
 use super::{
     AncestryMode, BusEvent, CorrelationTags, EventBusConfig, EventBusError, EventBusStatistics,
     EventSubscription, Subscription,
@@ -25,6 +25,7 @@ pub(super) struct Shared {
     /// Events published, by kind.
     published: [AtomicU64; KINDS],
     registry: RwLock<Registry>,
+    former: Arc<Former>,
     /// Locked after the registry, never before.
     ancestry: Mutex<Ancestry>,
 }
@@ -39,9 +40,6 @@ struct Registry {
     next_name: u64,
     /// Whether the index of processes is kept.
     remembers: bool,
-    /// Counters of subscribers that have left.
-    delivered: u64,
-    dropped: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,13 +63,13 @@ impl Phase {
 impl Shared {
     pub(super) fn new(config: EventBusConfig, phase: Phase) -> Self {
         let remembers = config.ancestry == AncestryMode::Always;
-        let registry =
-            Registry { phase, queues: Vec::new(), next_name: 1, remembers, delivered: 0, dropped: 0 };
+        let registry = Registry { phase, queues: Vec::new(), next_name: 1, remembers };
         Self {
             since: Instant::now(),
             next_id: AtomicU64::new(1),
             published: std::array::from_fn(|_| AtomicU64::new(0)),
             registry: RwLock::new(registry),
+            former: Arc::default(),
             ancestry: Mutex::new(Ancestry::new(config.ancestry_capacity)),
             config,
         }
@@ -183,8 +181,8 @@ impl Shared {
         let mut statistics = EventBusStatistics {
             events_published: published_by_topic.values().sum(),
             published_by_topic,
-            events_delivered: registry.delivered,
-            events_dropped: registry.dropped,
+            events_delivered: self.former.delivered.load(Ordering::Relaxed),
+            events_dropped: self.former.dropped.load(Ordering::Relaxed),
             active_subscribers: registry.queues.len(),
             uptime: self.since.elapsed(),
             ancestry: self.ancestry().statistics(),
@@ -249,9 +247,7 @@ impl Shared {
         let mut registry = self.write();
         if let Some(index) = registry.queues.iter().position(|other| Arc::ptr_eq(other, queue)) {
             registry.queues.remove(index);
-            let (delivered, dropped) = queue.totals();
-            registry.delivered += delivered;
-            registry.dropped += dropped;
+            queue.retire(&self.former);
             if let Some(root) = queue.subtree() {
                 let mut ancestry = self.ancestry();
                 ancestry.unregister(root);
