@@ -77,7 +77,8 @@ impl LocalEventBus {
     /// # Errors
     /// [`EventBusError::NotStarted`] or [`EventBusError::Closed`].
     pub async fn publish(&self, event: CollectionEvent) -> Result<(), EventBusError> {
-        self.publish_with(event, CorrelationTags::default()).await
+        deliver_all(self.shared.publish(event, CorrelationTags::default())?).await;
+        Ok(())
     }
 
     /// Like [`publish`](Self::publish), and says what the event belongs to, for subscribers with
@@ -108,6 +109,10 @@ impl LocalEventBus {
         let blocked = {
             // Numbered before any lock is taken: what the iterator does is the caller's business.
             let events = events.into_iter();
+            if self.shared.is_nobody_there()? {
+                events.for_each(|event| self.shared.count_unheard(&event));
+                return Ok(());
+            }
             let mut batch = Vec::with_capacity(events.size_hint().0);
             batch.extend(events.map(|event| Arc::new(self.shared.number(event, CorrelationTags::default()))));
             self.shared.publish_batch(&mut batch)?

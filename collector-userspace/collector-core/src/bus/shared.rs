@@ -120,13 +120,25 @@ impl Shared {
     ) -> Result<Vec<Blocked>, EventBusError> {
         let registry = self.read();
         registry.phase.check()?;
-        if registry.queues.is_empty() && !registry.remembers {
-            self.next_id.fetch_add(1, Ordering::Relaxed);
-            self.count(KindIndex::of(&event), 1);
+        if registry.is_nobody_there() {
+            self.count_unheard(&event);
             return Ok(Vec::new());
         }
         let mut event = Arc::new(self.number(event, tags));
         Ok(self.offer(registry, std::slice::from_mut(&mut event)))
+    }
+
+    /// Whether an event would only be counted at the moment; not an answer for later.
+    pub(super) fn is_nobody_there(&self) -> Result<bool, EventBusError> {
+        let registry = self.read();
+        registry.phase.check()?;
+        Ok(registry.is_nobody_there())
+    }
+
+    /// Publishes an event to nobody.
+    pub(super) fn count_unheard(&self, event: &CollectionEvent) {
+        self.next_id.fetch_add(1, Ordering::Relaxed);
+        self.count(KindIndex::of(event), 1);
     }
 
     /// Publishes events of which nobody else has a handle yet, as far as that is possible without waiting.
@@ -261,6 +273,11 @@ impl Shared {
 }
 
 impl Registry {
+    /// Whether nobody needs the events.
+    const fn is_nobody_there(&self) -> bool {
+        self.queues.is_empty() && !self.remembers
+    }
+
     fn has(&self, id: &str) -> bool {
         self.queues.iter().any(|queue| queue.id == id)
     }

@@ -1,6 +1,7 @@
 //! Behaviour of the bus: delivery, filters, policies, counters.
 
 mod filters;
+mod model;
 mod stress;
 mod subtree;
 mod topics;

@@ -1,6 +1,6 @@
 //! What an event says of the process that acted, whatever kind of event it is.
 
-use crate::event::{CollectionEvent, ProcessEvent, ProcessRef};
+use crate::event::{CollectionEvent, ProcessEvent, ProcessRef, Text};
 
 /// The acting process of an event, borrowed from it.
 #[derive(Clone, Copy)]
@@ -27,7 +27,7 @@ impl<'a> Actor<'a> {
     fn of_process(event: &'a ProcessEvent) -> Self {
         Self {
             name: event.name.as_bytes(),
-            executable: event.executable_path.as_ref().map(|path| path.as_bytes()),
+            executable: event.executable_path.as_ref().map(Text::as_bytes),
             uid: event.uid,
             container_id: event.container_id.as_deref(),
         }
@@ -36,7 +36,7 @@ impl<'a> Actor<'a> {
     fn of_reference(process: &'a ProcessRef) -> Self {
         Self {
             name: process.name.as_bytes(),
-            executable: process.executable.as_ref().map(|path| path.as_bytes()),
+            executable: process.executable.as_ref().map(Text::as_bytes),
             uid: process.uid,
             container_id: process.container_id.as_deref(),
         }
