@@ -1,7 +1,7 @@
 //! What an event belongs to.
 
 use super::CorrelationTags;
-use crate::event::{CollectionEvent, ExecId};
+use crate::event::{CollectionEvent, ExecId, ProcessEvent};
 
 /// What an event belongs to. What is not known is absent.
 ///
@@ -31,17 +31,23 @@ pub struct CorrelationMetadata {
 
 impl CorrelationMetadata {
     /// What the event itself tells.
+    #[inline]
     pub(super) fn of(sequence_number: u64, event: &CollectionEvent, tags: CorrelationTags) -> Self {
         let (pid, exec_id) = (event.pid(), event.exec_id());
-        let known = Self { sequence_number, pid, exec_id, tags, ..Self::default() };
-        let CollectionEvent::Process(event) = event else { return known };
+        let mut known = Self { sequence_number, pid, exec_id, tags, ..Self::default() };
+        if let CollectionEvent::Process(event) = event {
+            known.take_ancestry(event);
+        }
+        known
+    }
+
+    fn take_ancestry(&mut self, event: &ProcessEvent) {
         let parent = event.ancestors.first();
-        let parent_exec_id = event.parent_exec_id.or_else(|| parent?.exec_id);
-        let parent_pid = parent_exec_id.map(|id| id.pid).or_else(|| Some(parent?.pid)).or(event.ppid);
-        let (root_pid, root_exec_id) = match event.ancestors.last() {
+        self.parent_exec_id = event.parent_exec_id.or_else(|| parent?.exec_id);
+        self.parent_pid = self.parent_exec_id.map(|id| id.pid).or_else(|| Some(parent?.pid)).or(event.ppid);
+        (self.root_pid, self.root_exec_id) = match event.ancestors.last() {
             Some(root) => (Some(root.pid), root.exec_id),
-            None => (parent_pid, parent_exec_id),
+            None => (self.parent_pid, self.parent_exec_id),
         };
-        Self { parent_pid, parent_exec_id, root_pid, root_exec_id, ..known }
     }
 }

@@ -63,6 +63,7 @@ impl BusEvent {
         Self::with_tags(id, event, CorrelationTags::default())
     }
 
+    #[inline]
     fn with_tags(id: u64, event: CollectionEvent, tags: CorrelationTags) -> Self {
         Self {
             id,

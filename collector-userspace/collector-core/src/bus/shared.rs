@@ -108,6 +108,7 @@ impl Shared {
         }
     }
 
+    #[inline]
     pub(super) fn number(&self, event: CollectionEvent, tags: CorrelationTags) -> BusEvent {
         BusEvent::with_tags(self.next_id.fetch_add(1, Ordering::Relaxed), event, tags)
     }
