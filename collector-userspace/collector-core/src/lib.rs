@@ -22,9 +22,9 @@ pub mod json;
 mod source;
 
 pub use bus::{
-    BusEvent, CorrelationFilter, CorrelationMetadata, EventBus, EventBusConfig, EventBusError,
-    EventBusStatistics, EventFilter, EventSubscription, LocalEventBus, OverflowPolicy, SubscriberStatistics,
-    Subscription, TryRecvError,
+    AncestryMode, AncestryStatistics, BusEvent, CorrelationFilter, CorrelationMetadata, CorrelationTags,
+    EventBus, EventBusConfig, EventBusError, EventBusStatistics, EventFilter, EventSubscription,
+    LocalEventBus, OverflowPolicy, SubscriberStatistics, Subscription, TopicPatternError, TryRecvError,
 };
 pub use collector::{
     Collector, CollectorError, CollectorHandle, CollectorHealth, HealthStatus, RestartPolicy, RunError,

@@ -1,17 +1,13 @@
 //! The bus inside one process.
 
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::task::Poll;
-use std::time::Instant;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::queue::{Blocked, Offer, Queue};
+use super::shared::{Phase, Shared, deliver_all};
 use super::{
-    BusEvent, EventBus, EventBusConfig, EventBusError, EventBusStatistics, EventSubscription, Subscription,
+    CorrelationTags, EventBus, EventBusConfig, EventBusError, EventBusStatistics, EventSubscription,
+    Subscription,
 };
 use crate::event::CollectionEvent;
 
@@ -45,43 +41,6 @@ pub struct LocalEventBus {
     shared: Arc<Shared>,
 }
 
-/// What the handles of a bus share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    config: EventBusConfig,
-    since: Instant,
-    next_id: AtomicU64,
-    registry: RwLock<Registry>,
-}
-
-#[derive(Debug)]
-struct Registry {
-    phase: Phase,
-    queues: Vec<Arc<Queue>>,
-    next_name: u64,
-    /// Counters of subscribers that have left.
-    delivered: u64,
-    dropped: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Created,
-    Running,
-    Closed,
-}
-
-impl Phase {
-    /// Whether events can be published.
-    const fn check(self) -> Result<(), EventBusError> {
-        match self {
-            Self::Created => Err(EventBusError::NotStarted),
-            Self::Running => Ok(()),
-            Self::Closed => Err(EventBusError::Closed),
-        }
-    }
-}
-
 impl LocalEventBus {
     /// A bus that has not started yet: it can be subscribed to, not published on.
     ///
@@ -98,14 +57,7 @@ impl LocalEventBus {
     }
 
     fn create(config: EventBusConfig, phase: Phase) -> Self {
-        let registry = Registry { phase, queues: Vec::new(), next_name: 1, delivered: 0, dropped: 0 };
-        let shared = Shared {
-            config,
-            since: Instant::now(),
-            next_id: AtomicU64::new(1),
-            registry: RwLock::new(registry),
-        };
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(Shared::new(config, phase)) }
     }
 
     /// Opens the bus for publishers. Starting twice is no error.
@@ -113,12 +65,7 @@ impl LocalEventBus {
     /// # Errors
     /// [`EventBusError::Closed`] after [`shutdown`](Self::shutdown).
     pub async fn start(&self) -> Result<(), EventBusError> {
-        let mut registry = self.shared.write();
-        if registry.phase == Phase::Closed {
-            return Err(EventBusError::Closed);
-        }
-        registry.phase = Phase::Running;
-        Ok(())
+        self.shared.start()
     }
 
     /// Gives one event to every subscriber that wants it.
@@ -130,14 +77,23 @@ impl LocalEventBus {
     /// # Errors
     /// [`EventBusError::NotStarted`] or [`EventBusError::Closed`].
     pub async fn publish(&self, event: CollectionEvent) -> Result<(), EventBusError> {
-        if !self.shared.admit(1)? {
-            return Ok(());
-        }
-        let blocked = {
-            let event = Arc::new(self.shared.number(event));
-            self.shared.offer(std::slice::from_ref(&event))?
-        };
-        deliver_all(blocked).await;
+        deliver_all(self.shared.publish(event, CorrelationTags::default())?).await;
+        Ok(())
+    }
+
+    /// Like [`publish`](Self::publish), and says what the event belongs to, for subscribers with
+    /// [`CorrelationFilter::by_correlation_id`](super::CorrelationFilter::by_correlation_id) or
+    /// [`by_tag`](super::CorrelationFilter::by_tag).
+    ///
+    /// # Errors
+    /// As `publish`, and [`EventBusError::TooManyTags`] or [`EventBusError::TagTooLong`].
+    pub async fn publish_with(
+        &self,
+        event: CollectionEvent,
+        tags: CorrelationTags,
+    ) -> Result<(), EventBusError> {
+        tags.check()?;
+        deliver_all(self.shared.publish(event, tags)?).await;
         Ok(())
     }
 
@@ -153,9 +109,13 @@ impl LocalEventBus {
         let blocked = {
             // Numbered before any lock is taken: what the iterator does is the caller's business.
             let events = events.into_iter();
+            if self.shared.is_nobody_there()? {
+                events.for_each(|event| self.shared.count_unheard(&event));
+                return Ok(());
+            }
             let mut batch = Vec::with_capacity(events.size_hint().0);
-            batch.extend(events.map(|event| Arc::new(self.shared.number(event))));
-            self.shared.offer(&batch)?
+            batch.extend(events.map(|event| Arc::new(self.shared.number(event, CorrelationTags::default()))));
+            self.shared.publish_batch(&mut batch)?
         };
         deliver_all(blocked).await;
         Ok(())
@@ -165,8 +125,10 @@ impl LocalEventBus {
     ///
     /// # Errors
     /// [`EventBusError::Closed`], [`TooManySubscribers`](EventBusError::TooManySubscribers),
-    /// [`DuplicateSubscriber`](EventBusError::DuplicateSubscriber), [`ZeroCapacity`](EventBusError::ZeroCapacity) or
-    /// [`UnknownEventType`](EventBusError::UnknownEventType).
+    /// [`DuplicateSubscriber`](EventBusError::DuplicateSubscriber) or [`ZeroCapacity`](EventBusError::ZeroCapacity); for
+    /// its filter [`UnknownEventType`](EventBusError::UnknownEventType), [`Topic`](EventBusError::Topic),
+    /// [`SelectsNothing`](EventBusError::SelectsNothing), [`EmptyRange`](EventBusError::EmptyRange) or
+    /// [`TooManySubtrees`](EventBusError::TooManySubtrees).
     pub async fn subscribe(
         &self,
         subscription: impl Into<EventSubscription>,
@@ -179,30 +141,13 @@ impl LocalEventBus {
     /// # Errors
     /// [`EventBusError::UnknownSubscriber`].
     pub async fn unsubscribe(&self, subscriber_id: &str) -> Result<(), EventBusError> {
-        let queue = self.shared.read().queues.iter().find(|queue| queue.id == subscriber_id).cloned();
-        let queue = queue.ok_or_else(|| EventBusError::UnknownSubscriber { id: subscriber_id.to_owned() })?;
-        self.shared.remove(&queue);
-        queue.close();
-        Ok(())
+        self.shared.unsubscribe(subscriber_id)
     }
 
     /// The counters.
     #[must_use]
     pub fn statistics(&self) -> EventBusStatistics {
-        let registry = self.shared.read();
-        let mut statistics = EventBusStatistics {
-            events_published: self.shared.next_id.load(Ordering::Relaxed) - 1,
-            events_delivered: registry.delivered,
-            events_dropped: registry.dropped,
-            active_subscribers: registry.queues.len(),
-            uptime: self.shared.since.elapsed(),
-            subscribers: registry.queues.iter().map(|queue| queue.statistics()).collect(),
-        };
-        for subscriber in &statistics.subscribers {
-            statistics.events_delivered += subscriber.delivered;
-            statistics.events_dropped += subscriber.dropped;
-        }
-        statistics
+        self.shared.statistics()
     }
 
     /// Closes the bus: nothing can be published any more; subscribers receive what is queued, then the end. Returns at
@@ -212,140 +157,18 @@ impl LocalEventBus {
     }
 
     pub(crate) fn close(&self) {
-        let mut registry = self.shared.write();
-        registry.phase = Phase::Closed;
-        let queues = registry.queues.clone();
-        drop(registry);
-        for queue in queues {
-            queue.close();
-        }
+        self.shared.close();
     }
-}
-
-impl Shared {
-    fn read(&self) -> RwLockReadGuard<'_, Registry> {
-        self.registry.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, Registry> {
-        self.registry.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn number(&self, event: CollectionEvent) -> BusEvent {
-        BusEvent::new(self.next_id.fetch_add(1, Ordering::Relaxed), event)
-    }
-
-    /// Whether events can be published and anybody is there; if nobody is, counts them as published.
-    fn admit(&self, count: u64) -> Result<bool, EventBusError> {
-        let registry = self.read();
-        registry.phase.check()?;
-        let anybody = !registry.queues.is_empty();
-        if !anybody {
-            self.next_id.fetch_add(count, Ordering::Relaxed);
-        }
-        Ok(anybody)
-    }
-
-    /// The part of publishing that never waits. The registry stays locked for reading meanwhile, so that an event either
-    /// reaches the queues before the bus closes or is refused.
-    fn offer(&self, batch: &[Arc<BusEvent>]) -> Result<Vec<Blocked>, EventBusError> {
-        let mut blocked = Vec::new();
-        let mut disconnected = Vec::new();
-        let registry = self.read();
-        registry.phase.check()?;
-        for queue in &registry.queues {
-            match queue.offer(batch) {
-                Offer::Done => {}
-                Offer::Disconnected => disconnected.push(Arc::clone(queue)),
-                Offer::Blocked(rest) => blocked.push(rest),
-            }
-        }
-        drop(registry);
-        for queue in disconnected {
-            tracing::warn!(subscriber = queue.id, "subscriber was too slow and is disconnected");
-            self.remove(&queue);
-        }
-        Ok(blocked)
-    }
-
-    fn subscribe(self: &Arc<Self>, wanted: EventSubscription) -> Result<Subscription, EventBusError> {
-        let EventSubscription { mut subscriber_id, filter, capacity, overflow } = wanted;
-        let matcher = filter.compile()?;
-        let capacity = capacity.unwrap_or(self.config.buffer_size);
-        let mut registry = self.write();
-        if registry.phase == Phase::Closed {
-            return Err(EventBusError::Closed);
-        }
-        let limit = self.config.max_subscribers;
-        if registry.queues.len() >= limit {
-            return Err(EventBusError::TooManySubscribers { limit });
-        }
-        while subscriber_id.is_empty() {
-            let name = format!("subscriber-{}", registry.next_name);
-            registry.next_name += 1;
-            if !registry.has(&name) {
-                subscriber_id = name;
-            }
-        }
-        if registry.has(&subscriber_id) {
-            return Err(EventBusError::DuplicateSubscriber { id: subscriber_id });
-        }
-        if capacity == 0 {
-            return Err(EventBusError::ZeroCapacity { id: subscriber_id });
-        }
-        let policy = overflow.unwrap_or(self.config.overflow);
-        let queue = Arc::new(Queue::new(subscriber_id, capacity, policy, matcher));
-        registry.queues.push(Arc::clone(&queue));
-        Ok(Subscription::new(queue, Arc::downgrade(self)))
-    }
-
-    /// Takes a subscriber off the list, if it still is on it, and keeps its counts.
-    pub(super) fn remove(&self, queue: &Arc<Queue>) {
-        let mut registry = self.write();
-        if let Some(index) = registry.queues.iter().position(|other| Arc::ptr_eq(other, queue)) {
-            registry.queues.remove(index);
-            let (delivered, dropped) = queue.totals();
-            registry.delivered += delivered;
-            registry.dropped += dropped;
-        }
-    }
-}
-
-impl Registry {
-    fn has(&self, id: &str) -> bool {
-        self.queues.iter().any(|queue| queue.id == id)
-    }
-}
-
-impl Drop for Shared {
-    /// Without a publisher left the subscribers must not wait for ever.
-    fn drop(&mut self) {
-        for queue in &self.registry.get_mut().unwrap_or_else(PoisonError::into_inner).queues {
-            queue.close();
-        }
-    }
-}
-
-/// Waits for all blocked subscribers at the same time, so that one does not delay another.
-async fn deliver_all(blocked: Vec<Blocked>) {
-    if blocked.is_empty() {
-        return;
-    }
-    let mut waits: Vec<Pin<Box<dyn Future<Output = ()> + Send>>> = Vec::with_capacity(blocked.len());
-    for rest in blocked {
-        waits.push(Box::pin(rest.deliver()));
-    }
-    poll_fn(|context| {
-        waits.retain_mut(|wait| wait.as_mut().poll(context).is_pending());
-        if waits.is_empty() { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
 }
 
 #[async_trait]
 impl EventBus for LocalEventBus {
     async fn publish(&self, event: CollectionEvent) -> Result<(), EventBusError> {
         Self::publish(self, event).await
+    }
+
+    async fn publish_with(&self, event: CollectionEvent, tags: CorrelationTags) -> Result<(), EventBusError> {
+        Self::publish_with(self, event, tags).await
     }
 
     async fn publish_batch(&self, events: Vec<CollectionEvent>) -> Result<(), EventBusError> {

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::{BusEvent, CorrelationMetadata};
+use super::BusEvent;
 use crate::event::{Capture, CollectionEvent, EventMeta, KindIndex, LossEvent};
-use crate::json::KeptLine;
 
 /// Why a subscriber did not get an event it had asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,12 +84,6 @@ impl LossLedger {
             first_seq: None,
             last_seq: None,
         });
-        Some(Arc::new(BusEvent {
-            id: 0,
-            kind: KindIndex::of(&event),
-            correlation: CorrelationMetadata::default(),
-            line: KeptLine::default(),
-            event,
-        }))
+        Some(Arc::new(BusEvent::new(0, event)))
     }
 }

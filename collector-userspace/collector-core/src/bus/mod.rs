@@ -9,26 +9,38 @@
 //! * What a subscriber misses it is told, before anything else it receives, and its statistics show it.
 //! * What was published before [`shutdown`](LocalEventBus::shutdown) can be received after it.
 
+mod ancestry;
 mod config;
+mod correlation;
+mod error;
 mod filter;
 mod local;
 mod loss;
 mod queue;
+mod shared;
 mod statistics;
 mod subscription;
+mod tags;
 #[cfg(test)]
 mod tests;
+mod topic;
 
 use async_trait::async_trait;
 
-pub use config::{BusConfigError, EventBusConfig, OverflowPolicy};
+use self::ancestry::Subtrees;
+pub use ancestry::AncestryStatistics;
+pub use config::{AncestryMode, BusConfigError, EventBusConfig, OverflowPolicy};
+pub use correlation::CorrelationMetadata;
+pub use error::EventBusError;
 pub use filter::{ByName, CorrelationFilter, EventFilter, EventType};
 pub use local::LocalEventBus;
 pub use queue::TryRecvError;
 pub use statistics::{EventBusStatistics, SubscriberStatistics};
 pub use subscription::{EventSubscription, Subscription};
+pub use tags::CorrelationTags;
+pub use topic::TopicPatternError;
 
-use crate::event::{CollectionEvent, ExecId, KindIndex};
+use crate::event::{CollectionEvent, KindIndex};
 use crate::json::KeptLine;
 
 /// An event as subscribers get it: shared, never copied.
@@ -43,26 +55,43 @@ pub struct BusEvent {
     pub correlation: CorrelationMetadata,
     pub(crate) kind: KindIndex,
     pub(crate) line: KeptLine,
+    subtrees: Subtrees,
 }
 
 impl BusEvent {
     pub(crate) fn new(id: u64, event: CollectionEvent) -> Self {
-        let correlation =
-            CorrelationMetadata { sequence_number: id, pid: event.pid(), exec_id: event.exec_id() };
-        Self { id, kind: KindIndex::of(&event), line: KeptLine::default(), correlation, event }
+        Self::with_tags(id, event, CorrelationTags::default())
     }
-}
 
-/// What an event belongs to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct CorrelationMetadata {
-    /// Place in the order of publication, as [`BusEvent::id`].
-    pub sequence_number: u64,
-    /// Process the event is about or was caused by.
-    pub pid: Option<u32>,
-    /// Identity of that process's image.
-    pub exec_id: Option<ExecId>,
+    #[inline]
+    fn with_tags(id: u64, event: CollectionEvent, tags: CorrelationTags) -> Self {
+        Self {
+            id,
+            kind: KindIndex::of(&event),
+            line: KeptLine::default(),
+            correlation: CorrelationMetadata::of(id, &event, tags),
+            subtrees: Subtrees::default(),
+            event,
+        }
+    }
+
+    /// The topic under which it was published, one of [`TOPICS`](crate::event::TOPICS).
+    #[must_use]
+    pub fn topic(&self) -> &'static str {
+        self.kind.topic()
+    }
+
+    /// The correlation id its publisher gave it, or the one a trigger request carries.
+    #[must_use]
+    pub fn correlation_id(&self) -> Option<&str> {
+        let given = self.correlation.tags.correlation_id();
+        given.or_else(|| match &self.event {
+            CollectionEvent::TriggerRequest(request) if !request.correlation_id.is_empty() => {
+                Some(&request.correlation_id)
+            }
+            _ => None,
+        })
+    }
 }
 
 /// What can be done with a bus, whatever carries it. [`LocalEventBus`] has the same methods without a box per call.
@@ -73,6 +102,12 @@ pub trait EventBus: Send + Sync {
     /// # Errors
     /// When the bus does not run.
     async fn publish(&self, event: CollectionEvent) -> Result<(), EventBusError>;
+
+    /// Gives one event to every subscriber that wants it, with a correlation id and tags.
+    ///
+    /// # Errors
+    /// When the bus does not run, or the tags are too many or too long.
+    async fn publish_with(&self, event: CollectionEvent, tags: CorrelationTags) -> Result<(), EventBusError>;
 
     /// Gives events to every subscriber that wants them, in order.
     ///
@@ -97,49 +132,4 @@ pub trait EventBus: Send + Sync {
 
     /// Closes the bus; subscribers receive what is queued, then the end.
     async fn shutdown(&self);
-}
-
-/// Why the bus refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum EventBusError {
-    /// Publishing before `start`.
-    #[error("the event bus has not been started")]
-    NotStarted,
-    /// The bus was shut down.
-    #[error("the event bus is closed")]
-    Closed,
-    /// The id is taken.
-    #[error("there already is a subscriber {id:?}")]
-    DuplicateSubscriber {
-        /// The id.
-        id: String,
-    },
-    /// The limit of the configuration is reached.
-    #[error("the event bus has {limit} subscribers, its limit")]
-    TooManySubscribers {
-        /// The limit.
-        limit: usize,
-    },
-    /// Nobody subscribed with this id, or not any more.
-    #[error("there is no subscriber {id:?}")]
-    UnknownSubscriber {
-        /// The id.
-        id: String,
-    },
-    /// A filter names a type that does not exist.
-    #[error("there are no events of type {name:?}")]
-    UnknownEventType {
-        /// The name.
-        name: String,
-    },
-    /// A queue without place.
-    #[error("subscriber {id:?} wants a queue for 0 events; it must be at least 1")]
-    ZeroCapacity {
-        /// The subscriber.
-        id: String,
-    },
-    /// The configuration cannot work.
-    #[error("{0}")]
-    Config(#[from] BusConfigError),
 }

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use tokio::sync::Notify;
 use super::filter::Matcher;
 use super::loss::{LossLedger, LossReason};
 use super::{BusEvent, OverflowPolicy, SubscriberStatistics};
+use crate::event::ExecId;
 
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -42,6 +44,16 @@ struct State {
     delivered: u64,
     high_water_mark: usize,
     blocked: Duration,
+    /// Where to count from now on as well, once the bus has taken it off its list: what is queued can still be received,
+    /// and what a publisher waits with can still be lost.
+    former: Option<Arc<Former>>,
+}
+
+/// Counters of all subscribers that the bus has taken off its list.
+#[derive(Debug, Default)]
+pub(super) struct Former {
+    pub(super) delivered: AtomicU64,
+    pub(super) dropped: AtomicU64,
 }
 
 /// What became of a batch.
@@ -79,6 +91,7 @@ impl Queue {
             delivered: 0,
             high_water_mark: 0,
             blocked: Duration::ZERO,
+            former: None,
         };
         Self { id, capacity, policy, matcher, state: Mutex::new(state), space: Notify::new() }
     }
@@ -130,6 +143,11 @@ impl Queue {
             return Offer::Blocked(Blocked { queue, rest, deadline, since: Instant::now() });
         }
         if open { Offer::Done } else { Offer::Disconnected }
+    }
+
+    /// The image whose subtree the filter selects.
+    pub(super) fn subtree(&self) -> Option<ExecId> {
+        self.matcher.subtree()
     }
 
     /// Ends the subscription. What is queued can still be received.
@@ -194,6 +212,9 @@ impl Queue {
         let count = state.events.len().min(max - (out.len() - before));
         out.extend(state.events.drain(..count));
         state.delivered += count as u64;
+        if let Some(former) = &state.former {
+            former.delivered.fetch_add(count as u64, Ordering::Relaxed);
+        }
         if count > 0 {
             state.stalled = false;
             if matches!(self.policy, OverflowPolicy::Block { .. }) {
@@ -209,10 +230,12 @@ impl Queue {
         }
     }
 
-    /// Events delivered and lost so far.
-    pub(super) fn totals(&self) -> (u64, u64) {
-        let state = self.lock();
-        (state.delivered, state.lost.total())
+    /// Adds its counters to those of former subscribers, now and in future. To be called once.
+    pub(super) fn retire(&self, former: &Arc<Former>) {
+        let mut state = self.lock();
+        former.delivered.fetch_add(state.delivered, Ordering::Relaxed);
+        former.dropped.fetch_add(state.lost.total(), Ordering::Relaxed);
+        state.former = Some(Arc::clone(former));
     }
 
     pub(super) fn statistics(&self) -> SubscriberStatistics {
@@ -243,6 +266,9 @@ impl State {
     fn lose(&mut self, event: &BusEvent, reason: LossReason) {
         self.lost.add(event.kind, reason);
         self.untold.add(event.kind, reason);
+        if let Some(former) = &self.former {
+            former.dropped.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// The receiver's waker, if it waits and there is something for it.

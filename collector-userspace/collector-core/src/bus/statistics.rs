@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::AncestryStatistics;
+
 /// Counters of a bus since it was made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct EventBusStatistics {
     /// Events published.
     pub events_published: u64,
+    /// `events_published` by topic ([`TOPICS`](crate::event::TOPICS)); topics without events are absent.
+    pub published_by_topic: BTreeMap<&'static str, u64>,
     /// Events received by subscribers, former ones included: one event received twice counts twice.
     pub events_delivered: u64,
     /// Events that subscribers, former ones included, had asked for and did not get.
@@ -18,6 +22,8 @@ pub struct EventBusStatistics {
     /// How long the bus has existed.
     #[serde(with = "crate::config::duration")]
     pub uptime: Duration,
+    /// What the bus knows of who descends from whom.
+    pub ancestry: AncestryStatistics,
     /// Each subscriber at the moment, in order of subscription.
     pub subscribers: Vec<SubscriberStatistics>,
 }

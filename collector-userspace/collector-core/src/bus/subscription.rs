@@ -7,8 +7,8 @@ use std::task::{Context, Poll, Wake, Waker, ready};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use super::local::Shared;
 use super::queue::{Queue, TryRecvError};
+use super::shared::Shared;
 use super::{BusEvent, EventFilter, OverflowPolicy};
 
 /// What a subscriber wants. An [`EventFilter`] alone is enough; id, capacity and policy then come from the bus.

@@ -1,5 +1,11 @@
 //! Behaviour of the bus: delivery, filters, policies, counters.
 
+mod filters;
+mod model;
+mod stress;
+mod subtree;
+mod topics;
+
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -286,6 +292,30 @@ async fn dropping_a_subscription_unsubscribes() {
     assert_eq!(statistics.active_subscribers, 0);
     assert_eq!((statistics.events_published, statistics.events_delivered), (3, 1));
     bus.subscribe(EventSubscription::new("once")).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_received_or_lost_after_the_subscription_ended_is_counted_too() {
+    let bus = running_bus().await;
+    let mut ended = bus.subscribe(small("ended", 2, OverflowPolicy::Disconnect)).await.unwrap();
+    bus.publish_batch((1..=3).map(process).collect::<Vec<_>>()).await.unwrap();
+    assert_eq!(bus.statistics().active_subscribers, 0);
+    assert_eq!(loss(&ended.recv().await.unwrap()).count, 1);
+    assert_eq!(drain(&mut ended), [1, 2]);
+    let policy = OverflowPolicy::Block { deadline: AGES };
+    let slow = bus.subscribe(small("slow", 1, policy)).await.unwrap();
+    let publisher = tokio::spawn({
+        let bus = bus.clone();
+        async move { bus.publish_batch(vec![process(4), process(5), process(6)]).await }
+    });
+    while statistics_of(&bus, "slow").queued == 0 {
+        tokio::task::yield_now().await;
+    }
+    bus.unsubscribe("slow").await.unwrap();
+    publisher.await.unwrap().unwrap();
+    drop(slow);
+    let statistics = bus.statistics();
+    assert_eq!((statistics.events_delivered, statistics.events_dropped), (2, 1 + 2));
 }
 
 #[tokio::test]

@@ -29,6 +29,42 @@ pub const KINDS: &[(&str, &str)] = &[
     ("loss", "loss"),
 ];
 
+/// The topic of each kind, in the order of [`KINDS`]: the names by which subscribers select with wildcards (see
+/// [`EventFilter::with_topic`](crate::EventFilter::with_topic)). Levels are divided by `/`.
+///
+/// * `events/…`: what was observed. The second level is the domain as kinds spell it, the third what happened; `events/loss`
+///   has no third, because a loss belongs to every domain.
+/// * `control/…`: what one part of the system asks of another; `control/trigger/request` so far. The rest is reserved.
+///
+/// ```
+/// use collector_core::event::{KINDS, TOPICS};
+///
+/// let exec = KINDS.iter().position(|(kind, _)| *kind == "process.exec").map(|index| TOPICS[index]);
+/// assert_eq!(exec, Some("events/process/exec"));
+/// ```
+// As long as the table of kinds, or this does not compile: a new kind must get a topic.
+pub const TOPICS: &[&str; KINDS.len()] = &[
+    "events/process/snapshot",
+    "events/process/exec",
+    "events/process/fork",
+    "events/process/exit",
+    "events/network/connect",
+    "events/network/accept",
+    "events/network/listen",
+    "events/network/close",
+    "events/network/send",
+    "events/file/create",
+    "events/file/open",
+    "events/file/modify",
+    "events/file/delete",
+    "events/file/rename",
+    "events/file/link",
+    "events/file/attributes",
+    "events/performance/sample",
+    "control/trigger/request",
+    "events/loss",
+];
+
 /// A kind as an index into [`KINDS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KindIndex(u8);
@@ -68,6 +104,16 @@ impl KindIndex {
     pub(crate) fn name(self) -> &'static str {
         KINDS.get(usize::from(self.0)).map_or("", |(kind, _)| kind)
     }
+
+    /// The topic of the kind.
+    pub(crate) fn topic(self) -> &'static str {
+        TOPICS.get(self.index()).copied().unwrap_or("")
+    }
+
+    /// The place in [`KINDS`].
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize
+    }
 }
 
 /// A set of kinds.
@@ -77,6 +123,36 @@ pub(crate) struct KindSet(u64);
 impl KindSet {
     pub(crate) const ALL: Self = Self(u64::MAX);
     pub(crate) const NONE: Self = Self(0);
+
+    /// The kinds of the process domain.
+    pub(crate) const PROCESS: Self = Self::of_domain("process");
+    /// The kinds of the network domain.
+    pub(crate) const NETWORK: Self = Self::of_domain("network");
+    /// The kinds of the file domain.
+    pub(crate) const FILE: Self = Self::of_domain("filesystem");
+
+    const fn of_domain(domain: &str) -> Self {
+        let mut set = 0;
+        let mut index = 0;
+        while index < KINDS.len() {
+            if same(KINDS[index].1, domain) {
+                set |= 1 << index;
+            }
+            index += 1;
+        }
+        Self(set)
+    }
+
+    /// The kinds whose topic fulfils a condition.
+    pub(crate) fn with_topic(condition: impl Fn(&str) -> bool) -> Self {
+        let mut set = 0;
+        for (index, topic) in TOPICS.iter().enumerate() {
+            if condition(topic) {
+                set |= 1 << index;
+            }
+        }
+        Self(set)
+    }
 
     /// The kinds called `name`, which is a kind or a domain; `file` is another word for `filesystem`. `None` if there is
     /// no such name.
@@ -95,9 +171,41 @@ impl KindSet {
         Self(self.0 | other.0)
     }
 
+    pub(crate) const fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Whether there is no kind in it.
+    pub(crate) const fn is_empty(self) -> bool {
+        // `ALL` has bits beyond the table.
+        self.0 & ((1 << KINDS.len()) - 1) == 0
+    }
+
+    /// Whether it contains the kind at this place of the table.
+    #[cfg(test)]
+    pub(crate) const fn has(self, index: usize) -> bool {
+        self.0 & (1 << index) != 0
+    }
+
     pub(crate) const fn contains(self, kind: KindIndex) -> bool {
         self.0 & (1 << kind.0) != 0
     }
+}
+
+/// Whether two names are equal; `==` is not possible in a constant.
+const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut index = 0;
+    while index < a.len() {
+        if a[index] != b[index] {
+            return false;
+        }
+        index += 1;
+    }
+    true
 }
 
 #[cfg(test)]
@@ -133,5 +241,23 @@ mod tests {
         assert!(KindSet::named("file").unwrap().contains(open));
         assert!(KindSet::ALL.contains(open) && !KindSet::NONE.contains(open));
         assert_eq!(KindSet::named("proces"), None);
+    }
+
+    #[test]
+    fn topics_follow_the_names_of_their_kinds() {
+        for ((kind, _), topic) in KINDS.iter().zip(TOPICS) {
+            let root = if *kind == "trigger.request" { "control" } else { "events" };
+            assert_eq!(*topic, format!("{root}/{}", kind.replace('.', "/")));
+        }
+    }
+
+    #[test]
+    fn domains_are_sets_of_their_kinds() {
+        assert_eq!(Some(KindSet::PROCESS), KindSet::named("process"));
+        assert_eq!(Some(KindSet::NETWORK), KindSet::named("network"));
+        assert_eq!(Some(KindSet::FILE), KindSet::named("filesystem"));
+        assert!(KindSet::PROCESS.intersection(KindSet::FILE).is_empty());
+        assert!(!KindSet::ALL.is_empty());
+        assert!(!KindSet::PROCESS.union(KindSet::FILE).is_empty());
     }
 }

@@ -17,7 +17,7 @@ mod trigger;
 use std::time::SystemTime;
 
 pub use file::{FilesystemEvent, FilesystemEventKind};
-pub use kind::KINDS;
+pub use kind::{KINDS, TOPICS};
 pub(crate) use kind::{KindIndex, KindSet};
 pub use loss::LossEvent;
 pub use meta::{Capture, EventMeta, Sequence};
@@ -116,6 +116,12 @@ impl CollectionEvent {
         }
     }
 
+    /// The topic under which it is published, for example `events/process/exec`; one of [`TOPICS`].
+    #[must_use]
+    pub fn topic(&self) -> &'static str {
+        KindIndex::of(self).topic()
+    }
+
     /// The process the event is about, where there is one.
     #[must_use]
     pub const fn pid(&self) -> Option<u32> {
@@ -141,6 +147,7 @@ impl CollectionEvent {
             Self::TriggerRequest(_) => None,
         }
     }
+
     /// Identity of the process the event is about, where it is known.
     #[must_use]
     pub fn exec_id(&self) -> Option<ExecId> {
