@@ -120,7 +120,7 @@ async fn a_full_sink_is_tried_again_and_a_closed_one_is_not() {
     let handle = coordinator.submit(workflow()).unwrap();
     handle.progress().wait_for(|report| report.stages[1].error.is_some()).await.unwrap();
     assert_eq!(alerts.recv().await.unwrap().id, "analysis-1/alerting");
-    assert_eq!(handle.wait().await.state, WorkflowState::Completed);
+    assert_eq!(ended(&handle).await.state, WorkflowState::Completed);
     assert_eq!(alerts.recv().await.unwrap().id, "analysis-3/alerting");
     drop(alerts);
     let error = coordinator.execute_workflow(workflow()).await.unwrap_err();

@@ -1,5 +1,6 @@
 //! Analyzers that fail, hang and panic; executions that are cancelled.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::time::Instant;
@@ -139,30 +140,33 @@ async fn a_panic_is_a_failed_stage_and_harms_nobody() {
 async fn cancelling_ends_what_runs_and_keeps_what_is_done() {
     let (stuck, mut asked) = Script::stuck("stuck");
     let last = Script::good("last");
-    let coordinator = coordinator(config(), [Script::good("first"), stuck, last.clone()]);
+    let coordinator = Arc::new(coordinator(config(), [Script::good("first"), stuck, last.clone()]));
     let handle = coordinator.submit(chain(&["first", "stuck", "last"])).unwrap();
     let token = asked.recv().await.unwrap();
+    // A task of its own, so that it looks at the books as soon as it is told.
+    let (waits, books) = (handle.clone(), Arc::clone(&coordinator));
+    let waiter = tokio::spawn(async move { (ended(&waits).await, check_books(&books)) });
+    tokio::task::yield_now().await;
     assert!(coordinator.cancel(handle.id()));
-    let report = handle.wait().await;
+    let (report, statistics) = waiter.await.unwrap();
 
     assert!(token.is_cancelled());
     assert_eq!(report.state, WorkflowState::Cancelled);
     assert_eq!(states(&report), [Done, Cancelled, Cancelled]);
     assert_eq!(last.calls(), 0);
     assert!(!coordinator.cancel(handle.id()), "it has ended");
-    let statistics = check_books(&coordinator);
     assert_eq!((statistics.cancelled, statistics.analyzers["stuck"].cancelled), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_between_attempts_can_be_cancelled() {
     let never = Script::new("never", |_, _| async { Err(AnalysisError::transient("not yet")) });
-    let coordinator = coordinator(config().with_retries(9, 3600 * SECOND, 3600 * SECOND), [never]);
+    let coordinator = coordinator(config().with_retries(9, 7200 * SECOND, 7200 * SECOND), [never]);
     let since = Instant::now();
     let handle = coordinator.submit(chain(&["never"])).unwrap();
     handle.progress().wait_for(|report| report.stages[0].error.is_some()).await.unwrap();
     handle.cancel();
-    let report = handle.wait().await;
+    let report = ended(&handle).await;
     assert_eq!((states(&report), since.elapsed().as_secs()), (vec![Cancelled], 0));
 }
 
@@ -184,7 +188,7 @@ async fn shutting_down_ends_what_runs_and_what_waits_and_takes_nothing_new() {
     let runs = coordinator.submit(chain(&["stuck"])).unwrap();
     let waits = coordinator.submit(chain(&["stuck"])).unwrap();
     let token = asked.recv().await.unwrap();
-    coordinator.shutdown().await;
+    tokio::time::timeout(3600 * SECOND, coordinator.shutdown()).await.unwrap();
 
     assert!(token.is_cancelled());
     for handle in [runs, waits] {
@@ -217,31 +221,34 @@ async fn dropping_the_coordinator_or_the_future_cancels() {
     assert_eq!(coordinator.report(ExecutionId(2)).unwrap().state, WorkflowState::Cancelled);
     assert_eq!(handle.report().state, WorkflowState::Running, "the other one goes on");
     drop(coordinator);
-    assert_eq!(handle.wait().await.state, WorkflowState::Cancelled);
+    assert_eq!(ended(&handle).await.state, WorkflowState::Cancelled);
 }
 
 #[test]
 fn executions_end_with_their_runtime_and_others_take_their_places() {
     let (stuck, mut asked) = Script::stuck("stuck");
-    let coordinator = coordinator(config().with_max_concurrent_workflows(1), [stuck, Script::good("good")]);
+    let coordinator = coordinator(
+        config().with_max_concurrent_workflows(1).with_max_waiting_workflows(20_001),
+        [stuck, Script::good("good")],
+    );
     let runtime =
         || tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     assert!(matches!(coordinator.submit(chain(&["good"])), Err(AnalysisChainError::NoRuntime)));
 
     let (short, long) = (runtime(), runtime());
-    let ended: Vec<_> = short.block_on(async {
+    let with_it: Vec<_> = short.block_on(async {
         let runs = coordinator.submit(chain(&["stuck"])).unwrap();
         asked.recv().await.unwrap();
         // Long enough to overflow the stack if each started the next from within.
-        let waiting = (0..900).map(|_| coordinator.submit(chain(&["stuck"])).unwrap());
+        let waiting = (0..20_000).map(|_| coordinator.submit(chain(&["stuck"])).unwrap());
         [runs].into_iter().chain(waiting).collect()
     });
     let other = long.block_on(async { coordinator.submit(chain(&["good"])).unwrap() });
     drop(short);
-    assert!(ended.iter().all(|handle| handle.report().state == WorkflowState::Cancelled));
-    assert_eq!(long.block_on(other.wait()).state, WorkflowState::Completed);
+    assert!(with_it.iter().all(|handle| handle.report().state == WorkflowState::Cancelled));
+    assert_eq!(long.block_on(ended(&other)).state, WorkflowState::Completed);
     let statistics = check_books(&coordinator);
-    assert_eq!((statistics.cancelled, statistics.completed), (901, 1));
+    assert_eq!((statistics.cancelled, statistics.completed), (20_001, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -31,8 +31,8 @@ async fn a_full_queue_refuses_and_counts_it() {
     coordinator.submit(chain(&["stuck"])).unwrap();
     asked.recv().await.unwrap();
     handles[0].cancel();
-    handles[0].wait().await;
-    asked.recv().await.unwrap();
+    ended(&handles[0]).await;
+    tokio::time::timeout(SECOND, asked.recv()).await.unwrap();
     assert_eq!(handles[2].report().state, WorkflowState::Running);
 }
 

@@ -97,6 +97,11 @@ pub(super) fn coordinator(
     coordinator
 }
 
+/// Waits for the end of an execution, in virtual time that is over when nothing moves any more.
+pub(super) async fn ended(handle: &ExecutionHandle) -> Arc<ExecutionReport> {
+    tokio::time::timeout(3600 * SECOND, handle.wait()).await.unwrap()
+}
+
 pub(super) fn states(report: &ExecutionReport) -> Vec<StageState> {
     report.stages.iter().map(|stage| stage.state).collect()
 }
