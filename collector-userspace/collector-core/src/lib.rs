@@ -12,8 +12,10 @@
 //! * [`EventSource`] and [`SourceCaps`]: how events come in; `examples/custom_source.rs` is a complete one.
 //! * [`Collector`], configured by [`CollectorConfig`]: runs the sources.
 //! * [`bus`]: how events go out, filtered, bounded, with every loss told.
+//! * [`analysis`]: chains of analyses of what happened, up to a verdict and an alert. Start at [`AnalysisChainCoordinator`].
 //! * [`json`]: events as JSON lines, and the reference of that format.
 
+pub mod analysis;
 pub mod bus;
 mod collector;
 mod config;
@@ -21,6 +23,10 @@ pub mod event;
 pub mod json;
 mod source;
 
+pub use analysis::{
+    AnalysisChainConfig, AnalysisChainCoordinator, AnalysisChainError, AnalysisStage,
+    AnalysisWorkflowDefinition, Analyzer, BinaryHasher,
+};
 pub use bus::{
     AncestryMode, AncestryStatistics, BusEvent, CorrelationFilter, CorrelationMetadata, CorrelationTags,
     EventBus, EventBusConfig, EventBusError, EventBusStatistics, EventFilter, EventSubscription,

@@ -1,0 +1,186 @@
+//! Collection: what is known of the subject, in one shape whatever the subject is.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use crate::analysis::subject::{AnalysisSubject, AnalysisTarget};
+use crate::analysis::{AnalysisError, AnalysisInput, AnalysisOutput, AnalysisStage, Analyzer};
+use crate::event::{
+    CollectionEvent, ExecId, FilesystemEvent, NetworkEvent, ProcessEvent, Text, TriggerRequest,
+};
+
+/// What a subject is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SubjectKind {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// An event; `process.exec` and so on, as in JSON.
+    Event(&'static str),
+    /// A trigger.
+    Trigger,
+    /// A file.
+    Path,
+}
+
+/// What is known of a subject. What is unknown is absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CollectedSubject {
+    /// What the subject is.
+    pub kind: SubjectKind,
+    /// The file it is about: the executable of a process or connection, the file of a file event, the target of a
+    /// trigger.
+    pub path: Option<PathBuf>,
+    /// The process it is about.
+    pub pid: Option<u32>,
+    /// Identity of that process's image.
+    pub exec_id: Option<ExecId>,
+    /// Name of that process.
+    pub process_name: Option<String>,
+    /// Container of that process.
+    pub container_id: Option<String>,
+    /// Size of the file in bytes, as the event says, or else as it is now.
+    pub size: Option<u64>,
+    /// When the file was last modified, as it is now.
+    pub modified: Option<SystemTime>,
+    /// When the event happened or the trigger was made.
+    pub observed: Option<SystemTime>,
+    /// When the process started.
+    pub process_started: Option<SystemTime>,
+    /// Digest that the event brought, hexadecimal. Told, not computed here.
+    pub reported_hash: Option<String>,
+    /// Further facts from the subject.
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl CollectedSubject {
+    /// What the subject itself says, without looking at anything else.
+    #[must_use]
+    pub fn of(subject: &AnalysisSubject) -> Self {
+        let known = match subject.target() {
+            AnalysisTarget::Nothing => Self::default(),
+            AnalysisTarget::Path(path) => {
+                Self { kind: SubjectKind::Path, path: Some(path.clone()), ..Self::default() }
+            }
+            AnalysisTarget::Trigger(request) => of_trigger(request),
+            AnalysisTarget::Event(event) => of_event(event),
+        };
+        Self { metadata: subject.metadata().clone(), ..known }
+    }
+}
+
+fn of_event(event: &CollectionEvent) -> CollectedSubject {
+    let known = match event {
+        CollectionEvent::Process(event) => of_process(event),
+        CollectionEvent::Filesystem(event) => of_file(event),
+        CollectionEvent::Network(event) => of_connection(event),
+        CollectionEvent::TriggerRequest(request) => return of_trigger(request),
+        CollectionEvent::Performance(_) | CollectionEvent::Loss(_) => CollectedSubject::default(),
+    };
+    CollectedSubject {
+        kind: SubjectKind::Event(event.kind()),
+        pid: event.pid(),
+        exec_id: event.exec_id(),
+        observed: Some(event.timestamp()),
+        ..known
+    }
+}
+
+fn of_process(event: &ProcessEvent) -> CollectedSubject {
+    CollectedSubject {
+        path: event.executable_path.as_ref().and_then(to_path),
+        process_name: Some(event.name.clone()).filter(|name| !name.is_empty()),
+        container_id: event.container_id.as_deref().map(str::to_owned),
+        process_started: event.start_time,
+        reported_hash: event.executable_hash.clone(),
+        ..CollectedSubject::default()
+    }
+}
+
+fn of_file(event: &FilesystemEvent) -> CollectedSubject {
+    let process = event.process.as_deref();
+    CollectedSubject {
+        path: to_path(&event.path),
+        process_name: process.map(|process| process.name.to_string_lossy().into_owned()),
+        container_id: process.and_then(|process| process.container_id.as_deref()).map(str::to_owned),
+        size: event.size,
+        reported_hash: event.file_hash.clone(),
+        ..CollectedSubject::default()
+    }
+}
+
+fn of_connection(event: &NetworkEvent) -> CollectedSubject {
+    let process = event.process.as_deref();
+    CollectedSubject {
+        path: process.and_then(|process| process.executable.as_ref()).and_then(to_path),
+        process_name: process.map(|process| process.name.to_string_lossy().into_owned()),
+        container_id: process.and_then(|process| process.container_id.as_deref()).map(str::to_owned),
+        ..CollectedSubject::default()
+    }
+}
+
+fn of_trigger(request: &TriggerRequest) -> CollectedSubject {
+    CollectedSubject {
+        kind: SubjectKind::Trigger,
+        path: request.target_path.as_deref().filter(|path| !path.is_empty()).map(PathBuf::from),
+        pid: request.target_pid,
+        observed: Some(request.timestamp),
+        ..CollectedSubject::default()
+    }
+}
+
+#[cfg(unix)]
+fn to_path(text: &Text) -> Option<PathBuf> {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    (!text.is_empty()).then(|| std::ffi::OsStr::from_bytes(text.as_bytes()).into())
+}
+
+#[cfg(not(unix))]
+fn to_path(text: &Text) -> Option<PathBuf> {
+    text.as_str().filter(|text| !text.is_empty()).map(PathBuf::from)
+}
+
+/// Runs [`AnalysisStage::Collection`]: gives a [`CollectedSubject`]. Never fails, since to know little is a result.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CollectionAnalyzer;
+
+#[async_trait]
+impl Analyzer for CollectionAnalyzer {
+    #[expect(
+        clippy::unnecessary_literal_bound,
+        reason = "the trait lets analyzers have names made at run time"
+    )]
+    fn name(&self) -> &str {
+        "collection"
+    }
+
+    fn stages(&self) -> Vec<AnalysisStage> {
+        vec![AnalysisStage::Collection]
+    }
+
+    async fn analyze(
+        &self,
+        input: AnalysisInput,
+        _: CancellationToken,
+    ) -> Result<AnalysisOutput, AnalysisError> {
+        let mut known = CollectedSubject::of(&input.subject);
+        if let Some(path) = known.path.clone() {
+            // A look that waits for nothing but the file system; a dead one costs a thread, not the caller.
+            let metadata = tokio::task::spawn_blocking(move || std::fs::symlink_metadata(path)).await;
+            if let Ok(Ok(metadata)) = metadata
+                && metadata.is_file()
+            {
+                known.size = known.size.or(Some(metadata.len()));
+                known.modified = metadata.modified().ok();
+            }
+        }
+        Ok(AnalysisOutput::Collected(Box::new(known)))
+    }
+}
