@@ -56,12 +56,21 @@ fn keyed(id: usize) -> String {
     }
 }
 
-/// Rules that have to look at every exec.
-fn unkeyed(id: usize) -> String {
+/// Rules that want a text somewhere in a field.
+fn literal(id: usize) -> String {
     match id % 3 {
         0 => format!("kind = 'process.exec' AND command_line LIKE '%--secret{id}%'"),
         1 => format!("kind = 'process.exec' AND starts_with(executable, '/tmp/{id}')"),
         _ => format!("kind = 'process.exec' AND name LIKE 'x{id}%' AND contains(command_line, 'y')"),
+    }
+}
+
+/// Rules that say nothing that could be looked up, and have to be tried one by one.
+fn unkeyed(id: usize) -> String {
+    match id % 3 {
+        0 => format!("kind = 'process.exec' AND uid > {}", 1000 + id),
+        1 => format!("kind = 'process.exec' AND NOT executable LIKE '/usr/%' AND uid <> {id}"),
+        _ => format!("kind = 'process.exec' AND command_line REGEXP '--secret[0-9]*{id}'"),
     }
 }
 
@@ -84,13 +93,18 @@ fn single(criterion: &mut Criterion<CpuTime>) {
     group.finish();
 }
 
+/// The SQL of the condition with this number.
+type Sql = fn(usize) -> String;
+
 fn sets(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("condition/set");
     let mut scratch = Scratch::default();
-    let sets: [(&str, usize, fn(usize) -> String); 4] = [
+    let sets: [(&str, usize, Sql); 6] = [
         ("100_keyed", 100, keyed),
+        ("100_literal", 100, literal),
         ("100_unkeyed", 100, unkeyed),
         ("5000_keyed", 5000, keyed),
+        ("5000_literal", 5000, literal),
         ("5000_unkeyed", 5000, unkeyed),
     ];
     for (name, count, sql) in sets {

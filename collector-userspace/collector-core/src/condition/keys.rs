@@ -1,6 +1,6 @@
 //! What an event must have for a condition to be true: the keys by which a set of conditions is indexed.
 //!
-//! A key is only a hash. It decides who is looked at, never who matches, so a collision costs an evaluation and nothing else.
+//! A key decides who is looked at, never who matches, so one that fits too often costs an evaluation and nothing else.
 
 use std::net::IpAddr;
 
@@ -12,7 +12,7 @@ use super::scratch::Context;
 use super::text::TextTest;
 use super::value::Value;
 
-/// More alternatives than this in a condition are cheaper evaluated than indexed for each kind of rule.
+/// A condition with more alternatives than this is tried for every event: its keys would fill the index.
 const MOST_KEYS: usize = 4096;
 
 /// The part of a field that is looked up.
@@ -24,19 +24,20 @@ pub(super) enum Part {
     FileName,
 }
 
-/// A place of the index: where it looks, and the hash it must find there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key {
-    pub(super) field: Field,
-    pub(super) part: Part,
-    pub(super) hash: u64,
+/// A place of the index.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Key {
+    /// This part of the field has this hash.
+    Value(Field, Part, u64),
+    /// The field has this text, in lower case, somewhere in it, whatever the case of its ASCII letters.
+    Literal(Field, Box<[u8]>),
 }
 
 /// Keys of which an event has at least one if the condition is true for it; `None` if nothing like that can be said.
 pub(super) fn keys(node: &Node) -> Option<Vec<Key>> {
     let keys = match node {
-        // Any one part will do: the one with the fewest keys leaves the fewest candidates.
-        Node::All(parts) => parts.iter().filter_map(keys).min_by_key(Vec::len)?,
+        // Any one part will do. A hash is cheaper to look up than a text is to find, and fewer keys leave fewer candidates.
+        Node::All(parts) => parts.iter().filter_map(keys).min_by_key(|keys| (literals(keys), keys.len()))?,
         Node::Any(parts) => {
             let mut all = Vec::new();
             for part in parts {
@@ -54,23 +55,25 @@ pub(super) fn keys(node: &Node) -> Option<Vec<Key>> {
     (keys.len() <= MOST_KEYS).then_some(keys)
 }
 
+fn literals(keys: &[Key]) -> usize {
+    keys.iter().filter(|key| matches!(key, Key::Literal(..))).count()
+}
+
 fn leaf_keys(leaf: &Leaf) -> Option<Vec<Key>> {
     let Leaf { field, test } = leaf;
     let field = *field;
-    if !selective(field) {
-        return None;
-    }
-    let whole = |hash| Key { field, part: Part::Whole, hash };
+    let whole = |hash| Key::Value(field, Part::Whole, hash);
     match test {
         Test::Text(Transform::None, test) => text_keys(field, test),
-        Test::Integer(IntegerTest::Compare(Comparison::Equal, number)) => {
-            Some(vec![whole(hash_integer(*number))])
-        }
-        Test::Integer(IntegerTest::In(numbers)) => {
-            Some(numbers.iter().map(|n| whole(hash_integer(*n))).collect())
-        }
-        Test::Address(AddressTest::In(addresses)) => {
-            Some(addresses.iter().map(|a| whole(hash_address(*a))).collect())
+        Test::Integer(test) if selective(field) => match test {
+            IntegerTest::Compare(Comparison::Equal, number) => Some(vec![whole(hash_integer(*number))]),
+            IntegerTest::In(numbers) => {
+                Some(numbers.iter().map(|number| whole(hash_integer(*number))).collect())
+            }
+            IntegerTest::Compare(..) | IntegerTest::Between(..) => None,
+        },
+        Test::Address(AddressTest::In(addresses)) if selective(field) => {
+            Some(addresses.iter().map(|address| whole(hash_address(*address))).collect())
         }
         Test::Null
         | Test::True
@@ -83,25 +86,33 @@ fn leaf_keys(leaf: &Leaf) -> Option<Vec<Key>> {
 }
 
 fn text_keys(field: Field, test: &TextTest) -> Option<Vec<Key>> {
-    let whole = |text: &[u8]| Key { field, part: Part::Whole, hash: hash_text(text) };
+    let whole = |text: &[u8]| Key::Value(field, Part::Whole, hash_text(text));
+    let selective = selective(field);
     match test {
-        TextTest::Compare(Comparison::Equal, text) => Some(vec![whole(text)]),
-        TextTest::In(texts) | TextTest::InIgnoringCase(texts) => {
+        TextTest::Compare(Comparison::Equal, text) if selective => Some(vec![whole(text)]),
+        TextTest::In(texts) | TextTest::InIgnoringCase(texts) if selective => {
             Some(texts.iter().map(|text| whole(text)).collect())
         }
-        TextTest::EndsWith(end, _) if end.contains(&b'/') => {
-            Some(vec![Key { field, part: Part::FileName, hash: hash_text(file_name(end)) }])
+        TextTest::EndsWith(end, _) if selective && end.contains(&b'/') => {
+            Some(vec![Key::Value(field, Part::FileName, hash_text(file_name(end)))])
         }
+        TextTest::StartsWith(text, _) | TextTest::EndsWith(text, _) => literal(field, text),
+        TextTest::Contains(needle) => literal(field, needle.text()),
+        TextTest::Wildcards(pattern) => literal(field, pattern.literal()?.as_bytes()),
         TextTest::Never
         | TextTest::Compare(..)
+        | TextTest::In(_)
+        | TextTest::InIgnoringCase(_)
         | TextTest::Between(..)
-        | TextTest::StartsWith(..)
-        | TextTest::EndsWith(..)
-        | TextTest::Contains(_)
-        | TextTest::Wildcards(_)
         | TextTest::Regex(_)
         | TextTest::Length(..) => None,
     }
+}
+
+fn literal(field: Field, text: &[u8]) -> Option<Vec<Key>> {
+    /// Shorter ones are in every other text.
+    const SHORTEST: usize = 3;
+    (text.len() >= SHORTEST).then(|| vec![Key::Literal(field, text.to_ascii_lowercase().into())])
 }
 
 /// Whether the field tells events apart well enough, and can be had cheaply enough, to be looked up for each event.
@@ -187,13 +198,13 @@ mod tests {
     use super::*;
     use crate::condition::{Case, Condition, Expr, Predicate};
 
-    fn check(sql: &str, expected: &[(Field, Part, &str)]) {
+    fn value(field: Field, part: Part, text: &str) -> Key {
+        Key::Value(field, part, hash_text(text.as_bytes()))
+    }
+
+    fn check(sql: &str, mut expected: Vec<Key>) {
         let condition = Condition::from_sql(sql).unwrap();
         let mut found = keys(&condition.root).unwrap_or_default();
-        let mut expected: Vec<Key> = expected
-            .iter()
-            .map(|(field, part, text)| Key { field: *field, part: *part, hash: hash_text(text.as_bytes()) })
-            .collect();
         found.sort_unstable();
         expected.sort_unstable();
         assert_eq!(found, expected, "{sql}");
@@ -201,12 +212,26 @@ mod tests {
 
     #[test]
     fn keys_are_what_must_be_there() {
+        use Field::{Executable, Name, Path};
         use Part::{FileName, Whole};
-        check("name = 'nc'", &[(Field::Name, Whole, "nc")]);
-        check("kind = 'process.exec' AND lower(name) = 'nc'", &[(Field::Name, Whole, "NC")]);
-        check("name IN ('a', 'b') AND executable = '/bin/c'", &[(Field::Executable, Whole, "/bin/c")]);
-        check("name = 'a' OR path = '/b'", &[(Field::Name, Whole, "a"), (Field::Path, Whole, "/b")]);
-        check("executable LIKE '%/bin/SH'", &[(Field::Executable, FileName, "sh")]);
+        check("name = 'nc'", vec![value(Name, Whole, "nc")]);
+        check("kind = 'process.exec' AND lower(name) = 'nc'", vec![value(Name, Whole, "NC")]);
+        check("name IN ('a', 'b') AND executable = '/bin/c'", vec![value(Executable, Whole, "/bin/c")]);
+        check("name = 'a' OR path = '/b'", vec![value(Name, Whole, "a"), value(Path, Whole, "/b")]);
+        check("executable LIKE '%/bin/SH'", vec![value(Executable, FileName, "sh")]);
+        check("executable LIKE '%/sh' AND name LIKE '%abc%'", vec![value(Executable, FileName, "sh")]);
+    }
+
+    #[test]
+    fn texts_that_must_be_somewhere_are_keys() {
+        let literal = |field, text: &str| Key::Literal(field, text.as_bytes().into());
+        check("command_line LIKE '%Secret%'", vec![literal(Field::CommandLine, "secret")]);
+        check("path GLOB '/tmp/*.sh?'", vec![literal(Field::Path, "/tmp/")]);
+        check("starts_with(path, '/tmp/') AND uid = 0", vec![literal(Field::Path, "/tmp/")]);
+        check(
+            "name = 'a' OR contains(cwd, '/dev/')",
+            vec![value(Field::Name, Part::Whole, "a"), literal(Field::Cwd, "/dev/")],
+        );
     }
 
     #[test]
@@ -216,9 +241,12 @@ mod tests {
             "NOT name = 'a'",
             "name = 'a' OR uid = 0",
             "name LIKE 'a%'",
+            "name ILIKE '%abcd%'",
+            "NOT name LIKE '%abcd%'",
+            "name = 'abcd' OR name LIKE '_'",
             "(name = 'a') IS NULL",
         ] {
-            check(sql, &[]);
+            check(sql, vec![]);
         }
     }
 

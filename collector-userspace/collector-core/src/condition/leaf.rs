@@ -18,12 +18,11 @@ pub(super) fn test(
     predicate: &Predicate,
     limits: &Limits,
 ) -> Result<Test> {
-    match predicate {
-        Predicate::IsNull => return Ok(Test::Null),
-        Predicate::CompareField(comparison, other) => {
-            return compare_fields(field, *comparison, *other, transform);
-        }
-        _ => {}
+    if *predicate == Predicate::IsNull {
+        return Ok(Test::Null);
+    }
+    if let Predicate::CompareField(comparison, other) = predicate {
+        return compare_fields(field, *comparison, *other, transform);
     }
     match field.field_type() {
         FieldType::Integer => integer(field, transform, predicate).map(Test::Integer),
@@ -97,7 +96,16 @@ fn addresses(field: Field, predicate: &Predicate) -> Result<Option<AddressTest>>
         ),
         Predicate::Compare(comparison, _) => return Err(operator(comparison.symbol(), field)),
         Predicate::Between(..) => return Err(operator("BETWEEN", field)),
-        _ => return Ok(None),
+        Predicate::IsNull
+        | Predicate::IsTrue
+        | Predicate::CompareField(..)
+        | Predicate::StartsWith(..)
+        | Predicate::EndsWith(..)
+        | Predicate::Contains(..)
+        | Predicate::Like { .. }
+        | Predicate::Glob(_)
+        | Predicate::Regex(_)
+        | Predicate::Length(..) => return Ok(None),
     }))
 }
 

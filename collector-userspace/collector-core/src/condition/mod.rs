@@ -42,6 +42,7 @@ mod keys;
 mod leaf;
 mod node;
 mod possible;
+mod scan;
 mod scratch;
 mod set;
 mod sql;

@@ -55,6 +55,7 @@ impl Made {
         }
     }
 
+    // The other fields never hold an id or an address, see `Value::of`.
     fn short(&self, field: Field) -> Option<&ShortText> {
         match field {
             Field::ExecId => self.exec_id.as_ref(),

@@ -6,15 +6,18 @@ use std::sync::Arc;
 
 use super::Condition;
 use super::field::Field;
-use super::keys::{Part, hash_of, keys};
+use super::keys::{Key, Part, hash_of, keys};
+use super::scan::Scan;
 use super::scratch::{Context, EventView, Scratch};
 use crate::event::{KINDS, KindSet};
 
 /// Conditions under ids. One pass tells which of them are true for an event, in the order in which they were inserted.
 ///
 /// A condition that can be true only if a field has one of certain values (`name = 'nc'`, `executable LIKE '%/nc'`,
-/// `remote_port IN (…)`) is found by a hash of that value; the others are tried one by one, for the kinds of events they can
-/// be true for. So thousands of the first sort cost next to nothing, and each of the second its own evaluation.
+/// `remote_port IN (…)`) is found by a hash of that value. One that needs a text of three characters or more somewhere in a
+/// field (`command_line LIKE '%secret%'`) is found by a search for all such texts at once, which the first event after a
+/// change makes ready. So thousands of both sorts cost little more than one. All others, such as `REGEXP` or `NOT` alone, are
+/// tried one by one for the kinds of events they can be true for, and each costs its own evaluation.
 ///
 /// ```
 /// use collector_core::condition::{Condition, ConditionSet, Scratch};
@@ -36,6 +39,8 @@ pub struct ConditionSet<Id> {
     unkeyed: Vec<Vec<u32>>,
     /// One per field and part that some condition is looked up by.
     tables: Vec<Table>,
+    /// One per field that some condition needs a text in.
+    scans: Vec<Scan>,
 }
 
 #[derive(Clone, Debug)]
@@ -61,6 +66,7 @@ impl<Id> Default for ConditionSet<Id> {
             places: HashMap::new(),
             unkeyed: vec![Vec::new(); KINDS.len()],
             tables: Vec::new(),
+            scans: Vec::new(),
         }
     }
 }
@@ -127,7 +133,7 @@ impl<Id: Clone + Eq + Hash> ConditionSet<Id> {
         let view = event.into();
         let unkeyed = self.unkeyed.get(view.kind.index()).map_or(&[][..], Vec::as_slice);
         let (mut context, candidates) = Context::new(view.event, scratch);
-        self.look_up(view, &context, candidates);
+        self.look_up(view, &mut context, candidates);
         let mut try_at = |place: u32| {
             if let Some(Some(Entry { id, condition })) = self.entries.get(place as usize)
                 && condition.holds(view.kind, &mut context)
@@ -147,13 +153,20 @@ impl<Id: Clone + Eq + Hash> ConditionSet<Id> {
     }
 
     /// Fills in those whose key the event has, sorted.
-    fn look_up(&self, view: EventView<'_>, context: &Context<'_, '_>, candidates: &mut Vec<u32>) {
+    fn look_up(&self, view: EventView<'_>, context: &mut Context<'_, '_>, candidates: &mut Vec<u32>) {
         for Table { field, part, kinds, by_hash } in &self.tables {
             if kinds.contains(view.kind)
                 && let Some(hash) = hash_of(*field, *part, context)
                 && let Some(places) = by_hash.get(&hash)
             {
                 candidates.extend_from_slice(places);
+            }
+        }
+        for scan in &self.scans {
+            if scan.kinds.contains(view.kind)
+                && let Some(text) = context.text(scan.field)
+            {
+                scan.candidates(text, candidates);
             }
         }
         candidates.sort_unstable();
@@ -166,12 +179,7 @@ impl<Id: Clone + Eq + Hash> ConditionSet<Id> {
         match keys(&condition.root) {
             Some(keys) => {
                 for key in keys {
-                    let table = self.table(key.field, key.part);
-                    table.kinds = table.kinds.union(condition.kinds);
-                    let places = table.by_hash.entry(key.hash).or_default();
-                    if places.last() != Some(&place) {
-                        places.push(place);
-                    }
+                    self.add_key(key, place, condition.kinds);
                 }
             }
             None => {
@@ -182,6 +190,44 @@ impl<Id: Clone + Eq + Hash> ConditionSet<Id> {
         }
         self.places.insert(id.clone(), place);
         self.entries.push(Some(entry));
+    }
+
+    fn add_key(&mut self, key: Key, place: u32, kinds: KindSet) {
+        match key {
+            Key::Literal(field, text) => self.scan(field).add(text, place, kinds),
+            Key::Value(field, part, hash) => {
+                let table = self.table(field, part);
+                table.kinds = table.kinds.union(kinds);
+                let places = table.by_hash.entry(hash).or_default();
+                if places.last() != Some(&place) {
+                    places.push(place);
+                }
+            }
+        }
+    }
+
+    fn remove_key(&mut self, key: Key, place: u32) {
+        match key {
+            Key::Literal(field, text) => self.scan(field).remove(&text, place),
+            Key::Value(field, part, hash) => {
+                let table = self.table(field, part);
+                if let Some(places) = table.by_hash.get_mut(&hash) {
+                    places.retain(|other| *other != place);
+                    if places.is_empty() {
+                        table.by_hash.remove(&hash);
+                    }
+                }
+            }
+        }
+    }
+
+    fn scan(&mut self, field: Field) -> &mut Scan {
+        let found = self.scans.iter().position(|scan| scan.field == field);
+        let index = found.unwrap_or_else(|| {
+            self.scans.push(Scan::new(field));
+            self.scans.len() - 1
+        });
+        &mut self.scans[index]
     }
 
     fn table(&mut self, field: Field, part: Part) -> &mut Table {
@@ -203,16 +249,11 @@ impl<Id: Clone + Eq + Hash> ConditionSet<Id> {
             return;
         };
         for key in keys {
-            let table = self.table(key.field, key.part);
-            if let Some(places) = table.by_hash.get_mut(&key.hash) {
-                places.retain(|other| *other != place);
-                if places.is_empty() {
-                    table.by_hash.remove(&key.hash);
-                }
-            }
+            self.remove_key(key, place);
         }
         // Whoever asks for no field must not cost the reading of it.
         self.tables.retain(|table| !table.by_hash.is_empty());
+        self.scans.retain(|scan| !scan.is_empty());
     }
 
     /// Builds everything anew without holes.

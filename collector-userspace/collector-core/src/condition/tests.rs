@@ -268,7 +268,10 @@ fn leaf() -> impl Strategy<Value = String> {
             .prop_map(|kind| format!("kind = '{kind}'")),
         prop::sample::select(vec!["process", "network"]).prop_map(|domain| format!("domain = '{domain}'")),
         (0..3).prop_map(|uid| format!("uid = {uid}")),
-        Just("contains(command_line, 'a b')".to_owned()),
+        prop::sample::select(vec!["a b", "b c", "a"])
+            .prop_map(|text| format!("contains(command_line, '{text}')")),
+        prop::sample::select(vec!["/bin%", "%bin/a", "/%in/b", "%BIN%"])
+            .prop_map(|pattern| format!("executable LIKE '{pattern}'")),
         Just("path IS NULL".to_owned()),
     ]
 }

@@ -21,6 +21,14 @@ impl Needle {
         }
     }
 
+    /// What is looked for.
+    pub(in super::super) fn text(&self) -> &[u8] {
+        match self {
+            Self::Exact(finder) => finder.needle(),
+            Self::AnyCase(needle) => &needle.text,
+        }
+    }
+
     pub(in super::super) fn is_in(&self, text: &[u8]) -> bool {
         match self {
             Self::Exact(finder) => finder.find(text).is_some(),

@@ -177,6 +177,19 @@ impl Wildcards {
         }
     }
 
+    /// The longest text without wildcards that every match has in it, up to the case of ASCII letters.
+    pub(in super::super) fn literal(&self) -> Option<String> {
+        if self.folding == Some(Folding::Unicode) {
+            return None;
+        }
+        let exact = |element: &Element| match element {
+            Element::Exactly(character) => Some(*character),
+            Element::Many | Element::One | Element::Class(_) => None,
+        };
+        let runs = self.elements.split(|element| exact(element).is_none());
+        runs.map(|run| run.iter().filter_map(exact).collect::<String>()).max_by_key(String::len)
+    }
+
     /// Where `elements`, which did not fit at the beginning of `text`, may begin next.
     fn skip<'t>(&self, elements: &[Element], text: &'t [u8]) -> Option<&'t [u8]> {
         let (_, tail) = next(text)?;
