@@ -13,11 +13,13 @@
 //! * [`Collector`], configured by [`CollectorConfig`]: runs the sources.
 //! * [`bus`]: how events go out, filtered, bounded, with every loss told.
 //! * [`analysis`]: chains of analyses of what happened, up to a verdict and an alert. Start at [`AnalysisChainCoordinator`].
+//! * [`condition`]: predicates over events, built by code or from SQL.
 //! * [`json`]: events as JSON lines, and the reference of that format.
 
 pub mod analysis;
 pub mod bus;
 mod collector;
+pub mod condition;
 mod config;
 pub mod event;
 pub mod json;
@@ -36,6 +38,7 @@ pub use collector::{
     Collector, CollectorError, CollectorHandle, CollectorHealth, HealthStatus, RestartPolicy, RunError,
     RuntimeStats, SourceFailure, SourceHealth, SourceState, SourceStats,
 };
+pub use condition::{Condition, ConditionError, ConditionSet};
 pub use config::{CollectorConfig, ConfigError};
 pub use event::{
     AnalysisType, Capture, CollectionEvent, Direction, EventMeta, ExecId, FilesystemEvent,

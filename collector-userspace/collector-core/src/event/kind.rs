@@ -100,6 +100,16 @@ impl KindIndex {
         })
     }
 
+    /// Every kind, in the order of [`KINDS`].
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        (0..KINDS.len() as u8).map(Self)
+    }
+
+    /// Its place in [`KINDS`].
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize
+    }
+
     /// The name of the kind.
     pub(crate) fn name(self) -> &'static str {
         KINDS.get(usize::from(self.0)).map_or("", |(kind, _)| kind)
@@ -108,11 +118,6 @@ impl KindIndex {
     /// The topic of the kind.
     pub(crate) fn topic(self) -> &'static str {
         TOPICS.get(self.index()).copied().unwrap_or("")
-    }
-
-    /// The place in [`KINDS`].
-    pub(crate) const fn index(self) -> usize {
-        self.0 as usize
     }
 }
 
@@ -185,6 +190,14 @@ impl KindSet {
     #[cfg(test)]
     pub(crate) const fn has(self, index: usize) -> bool {
         self.0 & (1 << index) != 0
+    }
+
+    pub(crate) const fn complement(self) -> Self {
+        Self(!self.0)
+    }
+
+    pub(crate) const fn with(self, kind: KindIndex) -> Self {
+        Self(self.0 | 1 << kind.0)
     }
 
     pub(crate) const fn contains(self, kind: KindIndex) -> bool {
