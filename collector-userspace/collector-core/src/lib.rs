@@ -12,10 +12,12 @@
 //! * [`EventSource`] and [`SourceCaps`]: how events come in; `examples/custom_source.rs` is a complete one.
 //! * [`Collector`], configured by [`CollectorConfig`]: runs the sources.
 //! * [`bus`]: how events go out, filtered, bounded, with every loss told.
+//! * [`condition`]: predicates over events, built by code or from SQL.
 //! * [`json`]: events as JSON lines, and the reference of that format.
 
 pub mod bus;
 mod collector;
+pub mod condition;
 mod config;
 pub mod event;
 pub mod json;
@@ -30,6 +32,7 @@ pub use collector::{
     Collector, CollectorError, CollectorHandle, CollectorHealth, HealthStatus, RestartPolicy, RunError,
     RuntimeStats, SourceFailure, SourceHealth, SourceState, SourceStats,
 };
+pub use condition::{Condition, ConditionError, ConditionSet};
 pub use config::{CollectorConfig, ConfigError};
 pub use event::{
     AnalysisType, Capture, CollectionEvent, Direction, EventMeta, ExecId, FilesystemEvent,

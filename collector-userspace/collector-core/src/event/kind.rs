@@ -64,6 +64,16 @@ impl KindIndex {
         })
     }
 
+    /// Every kind, in the order of [`KINDS`].
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        (0..KINDS.len() as u8).map(Self)
+    }
+
+    /// Its place in [`KINDS`].
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize
+    }
+
     /// The name of the kind.
     pub(crate) fn name(self) -> &'static str {
         KINDS.get(usize::from(self.0)).map_or("", |(kind, _)| kind)
@@ -93,6 +103,18 @@ impl KindSet {
 
     pub(crate) const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    pub(crate) const fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    pub(crate) const fn complement(self) -> Self {
+        Self(!self.0)
+    }
+
+    pub(crate) const fn with(self, kind: KindIndex) -> Self {
+        Self(self.0 | 1 << kind.0)
     }
 
     pub(crate) const fn contains(self, kind: KindIndex) -> bool {

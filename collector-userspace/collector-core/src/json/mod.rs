@@ -115,6 +115,7 @@ use serde::{Serialize, Serializer};
 
 pub use self::lines::JsonLines;
 pub(crate) use self::lines::KeptLine;
+pub(crate) use self::short::ShortText;
 
 use self::compact::Compact;
 use self::members::Members;

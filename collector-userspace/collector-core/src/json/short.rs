@@ -1,5 +1,8 @@
 //! Short ASCII texts built on the stack: std's formatting costs several times as much.
 
+use std::fmt::{self, Write};
+use std::net::IpAddr;
+
 use serde::{Serialize, Serializer};
 
 use super::digits::Decimal;
@@ -9,17 +12,18 @@ use crate::event::ExecId;
 const CAPACITY: usize = 49;
 
 /// Text being built from the left. What does not fit is cut off; the callers' texts fit.
-pub(super) struct ShortText {
+#[derive(Clone, Debug)]
+pub(crate) struct ShortText {
     bytes: [u8; CAPACITY],
     len: usize,
 }
 
 impl ShortText {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { bytes: [0; CAPACITY], len: 0 }
     }
 
-    pub(super) fn exec_id(id: ExecId) -> Self {
+    pub(crate) fn exec_id(id: ExecId) -> Self {
         let ExecId { boot, pid, start_ticks, image } = id;
         let mut text = Self::new();
         text.push(&hex32(boot));
@@ -61,6 +65,18 @@ impl ShortText {
         text
     }
 
+    /// An address as std displays it, at most 45 bytes.
+    pub(crate) fn address(address: IpAddr) -> Self {
+        let mut text = Self::new();
+        // Writing to a `ShortText` does not fail.
+        let _ = write!(text, "{address}");
+        text
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
     fn push(&mut self, bytes: &[u8]) {
         let end = self.len + bytes.len();
         if let Some(place) = self.bytes.get_mut(self.len..end) {
@@ -71,7 +87,14 @@ impl ShortText {
 
     fn as_str(&self) -> &str {
         // ASCII only; the empty string can never be seen.
-        std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+}
+
+impl Write for ShortText {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.push(text.as_bytes());
+        Ok(())
     }
 }
 
@@ -96,6 +119,14 @@ mod tests {
         let smallest = ExecId { boot: 0, pid: 0, start_ticks: 0, image: 0 };
         for id in [largest, smallest, ExecId { boot: 0xab, pid: 10, start_ticks: 100, image: 0x1000_0000 }] {
             assert_eq!(ShortText::exec_id(id).as_str(), id.to_string());
+        }
+    }
+
+    #[test]
+    fn the_longest_address_fits() {
+        let longest = "::ffff:255.255.255.255".parse::<IpAddr>().unwrap();
+        for address in [longest, IpAddr::from([0xffff_u16; 8]), IpAddr::from([0, 0, 0, 0])] {
+            assert_eq!(ShortText::address(address).as_str(), address.to_string());
         }
     }
 
