@@ -22,6 +22,7 @@ mod config;
 pub mod event;
 pub mod json;
 mod source;
+pub mod trigger;
 
 pub use bus::{
     BusEvent, CorrelationFilter, CorrelationMetadata, EventBus, EventBusConfig, EventBusError,
@@ -42,3 +43,7 @@ pub use event::{
 };
 pub use json::{EventJson, HostInfo, JsonLines};
 pub use source::{EventSource, SourceCaps};
+pub use trigger::{
+    TriggerCapabilities, TriggerCondition, TriggerConfig, TriggerError, TriggerHandler, TriggerManager,
+    TriggerResourceLimits, TriggerStatistics,
+};
