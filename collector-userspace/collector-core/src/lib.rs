@@ -24,6 +24,7 @@ mod config;
 pub mod event;
 pub mod json;
 mod source;
+pub mod trigger;
 
 pub use analysis::{
     AnalysisChainConfig, AnalysisChainCoordinator, AnalysisChainError, AnalysisStage,
@@ -48,3 +49,7 @@ pub use event::{
 };
 pub use json::{EventJson, HostInfo, JsonLines};
 pub use source::{EventSource, SourceCaps};
+pub use trigger::{
+    TriggerCapabilities, TriggerCondition, TriggerConfig, TriggerError, TriggerHandler, TriggerManager,
+    TriggerResourceLimits, TriggerStatistics,
+};

@@ -1,0 +1,131 @@
+//! Triggers at work: everything on a bus is looked at, and handlers do what is asked for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::task::JoinSet;
+
+use super::config::TriggerResourceLimits;
+use super::manager::{Outcome, TriggerManager, TriggerTask};
+use crate::bus::{EventBusError, EventSubscription, LocalEventBus};
+use crate::event::{CollectionEvent, TriggerRequest};
+
+/// Does the analyses of one collector.
+#[async_trait]
+pub trait TriggerHandler: Send + Sync {
+    /// The collector, as its capabilities and conditions name it.
+    fn collector_id(&self) -> &str;
+
+    /// Does what is asked for. It runs on a task of its own: a panic ends this analysis and nothing else, and when the
+    /// time in `limits` is over the future is dropped.
+    ///
+    /// # Errors
+    /// Why the analysis has no result; it is counted and logged.
+    async fn handle(
+        &self,
+        request: TriggerRequest,
+        limits: TriggerResourceLimits,
+    ) -> Result<(), TriggerHandlerError>;
+}
+
+/// Why an analysis has no result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct TriggerHandlerError {
+    /// What went wrong, on what.
+    pub message: String,
+}
+
+impl TriggerHandlerError {
+    /// An error with this message.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into() }
+    }
+}
+
+impl TriggerManager {
+    /// Looks at every event on the bus until that closes, publishes the requests there as
+    /// [`CollectionEvent::TriggerRequest`], and runs the handlers, as many at once as their collectors say. Requests
+    /// themselves are not looked at. Returns when the bus is closed and the analyses that ran then are done.
+    ///
+    /// `subscription` says under which id, with which queue and which filter; events that its queue drops are not looked at,
+    /// which its statistics show.
+    ///
+    /// # Errors
+    /// When the bus refuses the subscription.
+    pub async fn serve(
+        &self,
+        bus: &LocalEventBus,
+        subscription: EventSubscription,
+        handlers: impl IntoIterator<Item = Arc<dyn TriggerHandler>>,
+    ) -> Result<(), EventBusError> {
+        const BATCH: usize = 256;
+        let handlers: HashMap<String, Arc<dyn TriggerHandler>> =
+            handlers.into_iter().map(|handler| (handler.collector_id().to_owned(), handler)).collect();
+        let mut events = bus.subscribe(subscription).await?;
+        let evaluate = async {
+            let mut batch = Vec::with_capacity(BATCH);
+            while events.recv_many(&mut batch, BATCH).await > 0 {
+                let mut requests = Vec::new();
+                for event in batch.drain(..) {
+                    if !matches!(event.event, CollectionEvent::TriggerRequest(_)) {
+                        requests.extend(self.evaluate(&event.event));
+                    }
+                }
+                if !requests.is_empty() {
+                    let requests = requests.into_iter().map(CollectionEvent::TriggerRequest);
+                    // A bus that has closed meanwhile has nobody left to tell.
+                    let _ = bus.publish_batch(requests).await;
+                }
+            }
+            self.close();
+        };
+        tokio::join!(evaluate, self.handle(&handlers));
+        Ok(())
+    }
+
+    async fn handle(&self, handlers: &HashMap<String, Arc<dyn TriggerHandler>>) {
+        let mut running = JoinSet::new();
+        loop {
+            tokio::select! {
+                task = self.next(|collector| handlers.contains_key(collector)) => match task {
+                    Some(task) => {
+                        if let Some(handler) = handlers.get(&task.request().target_collector) {
+                            running.spawn(analyse(Arc::clone(handler), task));
+                        }
+                    }
+                    None => break,
+                },
+                Some(ended) = running.join_next() => report(ended),
+            }
+        }
+        while let Some(ended) = running.join_next().await {
+            report(ended);
+        }
+    }
+}
+
+async fn analyse(handler: Arc<dyn TriggerHandler>, task: TriggerTask) {
+    let request = task.request().clone();
+    let id = request.trigger_id.clone();
+    match tokio::time::timeout(task.time(), handler.handle(request, task.limits())).await {
+        Ok(Ok(())) => task.end(Outcome::Succeeded),
+        Ok(Err(error)) => {
+            tracing::warn!(trigger = id, %error, "an analysis failed");
+            task.end(Outcome::Failed);
+        }
+        Err(_) => {
+            tracing::warn!(trigger = id, "an analysis took too long and is abandoned");
+            task.end(Outcome::TimedOut);
+        }
+    }
+}
+
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        // Its task was dropped while it unwound, which has counted it.
+        tracing::error!(%error, "a trigger handler panicked");
+    }
+}

@@ -1,0 +1,341 @@
+//! Triggers from events to handlers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{Semaphore, mpsc};
+
+use super::*;
+use crate::bus::{EventBusConfig, EventFilter, EventSubscription, LocalEventBus};
+use crate::event::{
+    AnalysisType, CollectionEvent, ExecId, ProcessEvent, ProcessEventKind, ProcessRef, TriggerPriority,
+    TriggerRequest,
+};
+
+fn capabilities() -> TriggerCapabilities {
+    use ConditionType as C;
+    TriggerCapabilities {
+        collector_id: "hasher".to_owned(),
+        supported_conditions: vec![
+            C::ProcessNamePattern(String::new()),
+            C::ExecutablePathPattern(String::new()),
+            C::MissingExecutable,
+            C::HashMismatch,
+            C::SuspiciousParentChild,
+            C::ResourceAnomaly { cpu_threshold: 0.0, memory_threshold: 0 },
+            C::Sql(String::new()),
+            C::Custom(String::new()),
+        ],
+        supported_analysis: vec![AnalysisType::BinaryHash],
+        max_trigger_rate: 1000,
+        max_concurrent_analysis: 2,
+        supported_priorities: vec![TriggerPriority::Low, TriggerPriority::Normal, TriggerPriority::High],
+        resource_limits: TriggerResourceLimits::default(),
+    }
+}
+
+fn manager_with(config: TriggerConfig, capabilities: TriggerCapabilities) -> TriggerManager {
+    let manager = TriggerManager::new(config).unwrap();
+    manager.register_collector_capabilities(capabilities).unwrap();
+    manager
+}
+
+fn manager() -> TriggerManager {
+    manager_with(TriggerConfig::default(), capabilities())
+}
+
+fn condition(id: &str, condition_type: ConditionType) -> TriggerCondition {
+    TriggerCondition {
+        id: id.to_owned(),
+        description: "of a test".to_owned(),
+        analysis_type: AnalysisType::BinaryHash,
+        priority: TriggerPriority::Normal,
+        target_collector: "hasher".to_owned(),
+        condition_type,
+    }
+}
+
+fn exec(pid: u32, name: &str, executable: &str) -> ProcessEvent {
+    ProcessEvent {
+        pid,
+        name: name.to_owned(),
+        executable_path: Some(executable.into()),
+        kind: ProcessEventKind::Exec,
+        exec_id: Some(ExecId { boot: 1, pid, start_ticks: 5, image: 7 }),
+        ..ProcessEvent::default()
+    }
+}
+
+/// Panics unless a condition is met by the one event and not by the other.
+#[track_caller]
+fn check(condition_type: ConditionType, yes: ProcessEvent, no: ProcessEvent) {
+    let manager = manager();
+    manager.register_condition(condition("c", condition_type)).unwrap();
+    assert_eq!(manager.evaluate(&CollectionEvent::Process(no)).len(), 0);
+    assert_eq!(manager.evaluate(&CollectionEvent::Process(yes)).len(), 1);
+    let statistics = manager.statistics();
+    assert_eq!((statistics.evaluated, statistics.matches["c"]), (2, 1));
+}
+
+#[test]
+fn each_kind_of_condition_is_met_by_what_it_says() {
+    use ConditionType as C;
+    let name = |pattern: &str| C::ProcessNamePattern(pattern.to_owned());
+    let path = |pattern: &str| C::ExecutablePathPattern(pattern.to_owned());
+    check(name("mal"), exec(1, "xMALx", "/x"), exec(1, "ma", "/mal"));
+    check(name("mal*"), exec(1, "malware", "/x"), exec(1, "xmalware", "/x"));
+    check(path("/tmp/"), exec(1, "x", "/TMP/x"), exec(1, "x", "/usr/tmp"));
+    check(path("/tmp/*.sh"), exec(1, "x", "/tmp/a/b.sh"), exec(1, "x", "/tmp/a.shx"));
+    check(path("/a[1]?"), exec(1, "x", "/a[1]2"), exec(1, "x", "/a12"));
+    let gone = ProcessEvent { file_exists: false, ..exec(1, "x", "/x") };
+    check(C::MissingExecutable, gone, exec(1, "x", "/x"));
+    let child_of = |parent: &str, child: &str| {
+        let parent = ProcessRef {
+            pid: 1,
+            exec_id: None,
+            name: parent.into(),
+            executable: None,
+            uid: None,
+            container_id: None,
+        };
+        ProcessEvent { ancestors: [Arc::new(parent)].into(), ..exec(2, child, "/bin/x") }
+    };
+    check(C::SuspiciousParentChild, child_of("nginx", "sh"), child_of("bash", "sh"));
+    let takes = |cpu, memory| ProcessEvent { cpu_usage: cpu, memory_usage: memory, ..exec(1, "x", "/x") };
+    let anomaly = C::ResourceAnomaly { cpu_threshold: 50.0, memory_threshold: 1000 };
+    check(anomaly.clone(), takes(Some(50.1), None), takes(Some(50.0), Some(1000)));
+    check(anomaly, takes(None, Some(1001)), takes(None, None));
+    check(C::Sql("name = 'nc' AND pid > 5".to_owned()), exec(6, "nc", "/x"), exec(5, "nc", "/x"));
+}
+
+#[test]
+fn a_hash_that_changes_under_the_same_path_is_a_mismatch() {
+    let manager = manager();
+    manager.register_condition(condition("c", ConditionType::HashMismatch)).unwrap();
+    let hashed = |pid, path: &str, hash: &str| {
+        let event = ProcessEvent { executable_hash: Some(hash.to_owned()), ..exec(pid, "x", path) };
+        manager.evaluate(&CollectionEvent::Process(event)).len()
+    };
+    assert_eq!([hashed(1, "/a", "1"), hashed(2, "/b", "2"), hashed(3, "/a", "1")], [0, 0, 0]);
+    assert_eq!([hashed(4, "/a", "3"), hashed(5, "/a", "3"), hashed(6, "/a", "1")], [1, 0, 1]);
+}
+
+#[test]
+fn a_predicate_that_panics_harms_no_other_condition() {
+    let manager = manager();
+    manager.register_predicate("breaks", |_: &CollectionEvent| panic!("it breaks"));
+    manager.register_predicate("odd", |event: &CollectionEvent| event.pid().is_some_and(|pid| pid % 2 == 1));
+    for name in ["breaks", "odd"] {
+        manager.register_condition(condition(name, ConditionType::Custom(name.to_owned()))).unwrap();
+    }
+    for pid in 1..5 {
+        let requests = manager.evaluate(&CollectionEvent::Process(exec(pid, "x", "/x")));
+        assert_eq!(requests.len() as u32, pid % 2);
+    }
+}
+
+#[test]
+fn what_cannot_work_is_refused_with_its_reason_and_changes_nothing() {
+    let manager = manager();
+    let sql = |text: &str| ConditionType::Sql(text.to_owned());
+    let unsupported =
+        TriggerCondition { priority: TriggerPriority::Critical, ..condition("c", sql("pid = 1")) };
+    let elsewhere =
+        TriggerCondition { target_collector: "yara".to_owned(), ..condition("c", sql("pid = 1")) };
+    for (condition, reason) in [
+        (condition("c", sql("pid = ")), "condition \"c\": "),
+        (condition("c", sql("pit = 1")), "condition \"c\": "),
+        (condition("c", ConditionType::Custom("none".to_owned())), "condition \"c\": there is no predicate"),
+        (
+            condition("c", ConditionType::ProcessNamePattern(String::new())),
+            "condition \"c\": the pattern is empty",
+        ),
+        (unsupported, "condition \"c\": collector \"hasher\" does not offer the priority Critical"),
+        (elsewhere, "condition \"c\" is for \"yara\", which is not registered"),
+    ] {
+        let error = manager.register_condition(condition).unwrap_err().to_string();
+        assert!(error.starts_with(reason), "{error}");
+    }
+    manager.register_condition(condition("c", sql("pid = 1"))).unwrap();
+    let twice = manager.register_condition(condition("c", sql("pid = 2"))).unwrap_err();
+    assert_eq!(twice, TriggerError::DuplicateCondition { id: "c".to_owned() });
+    assert_eq!(manager.evaluate(&CollectionEvent::Process(exec(1, "x", "/x"))).len(), 1);
+    assert!(manager.unregister_condition("c") && !manager.unregister_condition("c"));
+    assert_eq!(manager.evaluate(&CollectionEvent::Process(exec(1, "x", "/y"))).len(), 0);
+    let wrong = TriggerCapabilities { max_trigger_rate: 0, ..capabilities() };
+    let error = manager.register_collector_capabilities(wrong).unwrap_err().to_string();
+    assert_eq!(error, "collector \"hasher\": max_trigger_rate is 0; it must be at least 1");
+}
+
+#[test]
+fn repetitions_floods_and_full_queues_are_counted() {
+    let capabilities = TriggerCapabilities {
+        max_trigger_rate: 5,
+        resource_limits: TriggerResourceLimits { max_queue_depth: 3, ..TriggerResourceLimits::default() },
+        ..capabilities()
+    };
+    let manager = manager_with(TriggerConfig::default(), capabilities);
+    manager.register_condition(condition("c", ConditionType::ProcessNamePattern("x".to_owned()))).unwrap();
+    for pid in [1, 1, 2, 3, 4, 5, 6, 7] {
+        manager.evaluate(&CollectionEvent::Process(exec(pid, "x", "/x")));
+    }
+    let counts = manager.statistics().totals();
+    assert_eq!((counts.matched, counts.deduplicated), (8, 1));
+    // Of seven the rate lets five through, and of those the queue takes three.
+    assert_eq!((counts.rate_limited, counts.queue_full, counts.requested, counts.pending), (2, 2, 3, 3));
+}
+
+#[test]
+fn a_request_says_what_is_to_be_looked_at_and_why() {
+    let manager = manager();
+    manager.register_condition(condition("c", ConditionType::ProcessNamePattern("x".to_owned()))).unwrap();
+    let request = manager.evaluate(&CollectionEvent::Process(exec(5, "x", "/opt/x"))).remove(0);
+    assert_eq!((request.target_pid, request.target_path.as_deref()), (Some(5), Some("/opt/x")));
+    assert_eq!((&*request.target_collector, request.priority), ("hasher", TriggerPriority::Normal));
+    assert_eq!(request.correlation_id, "00000001-5-5-00000007");
+    assert!(request.trigger_id.starts_with("c-"), "{}", request.trigger_id);
+    assert_eq!(request.metadata["condition"], "c");
+    assert_eq!(request.metadata["kind"], "process.exec");
+}
+
+#[test]
+fn requests_that_nobody_takes_are_given_up_and_make_room() {
+    let default_timeout = Duration::from_nanos(1);
+    let config = TriggerConfig { default_timeout, max_pending_triggers: 1, ..TriggerConfig::default() };
+    let manager = manager_with(config, capabilities());
+    manager.register_condition(condition("c", ConditionType::ProcessNamePattern("x".to_owned()))).unwrap();
+    for pid in 1..=3 {
+        assert_eq!(manager.evaluate(&CollectionEvent::Process(exec(pid, "x", "/x"))).len(), 1);
+    }
+    assert!(manager.try_next(|_| true).is_none());
+    let counts = manager.statistics().totals();
+    assert_eq!((counts.expired, counts.pending, counts.started), (3, 0, 0));
+}
+
+/// Waits for leave to end, and tells what it does.
+struct Handler {
+    leave: Arc<Semaphore>,
+    busy: Arc<AtomicUsize>,
+    told: mpsc::UnboundedSender<(TriggerRequest, usize)>,
+}
+
+#[async_trait]
+impl TriggerHandler for Handler {
+    fn collector_id(&self) -> &str {
+        "hasher"
+    }
+
+    async fn handle(
+        &self,
+        request: TriggerRequest,
+        _: TriggerResourceLimits,
+    ) -> Result<(), TriggerHandlerError> {
+        let busy = self.busy.fetch_add(1, Ordering::SeqCst) + 1;
+        let path = request.target_path.clone().unwrap_or_default();
+        self.told.send((request, busy)).unwrap();
+        let leave = self.leave.acquire().await.unwrap();
+        leave.forget();
+        self.busy.fetch_sub(1, Ordering::SeqCst);
+        match &*path {
+            "/fails" => Err(TriggerHandlerError::new("no such file")),
+            "/panics" => panic!("on purpose"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A bus that is served, and what the test needs of it.
+struct Served {
+    bus: LocalEventBus,
+    manager: TriggerManager,
+    leave: Arc<Semaphore>,
+    told: mpsc::UnboundedReceiver<(TriggerRequest, usize)>,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+async fn serve(limits: TriggerResourceLimits) -> Served {
+    let bus = LocalEventBus::new(EventBusConfig::default()).await.unwrap();
+    bus.start().await.unwrap();
+    let manager = manager_with(
+        TriggerConfig::default(),
+        TriggerCapabilities { resource_limits: limits, ..capabilities() },
+    );
+    manager.register_condition(condition("c", ConditionType::ProcessNamePattern("x".to_owned()))).unwrap();
+    let leave = Arc::new(Semaphore::new(0));
+    let (tell, told) = mpsc::unbounded_channel();
+    let handler = Handler { leave: Arc::clone(&leave), busy: Arc::default(), told: tell };
+    let serving = tokio::spawn({
+        let (manager, bus) = (manager.clone(), bus.clone());
+        async move {
+            let handler: Arc<dyn TriggerHandler> = Arc::new(handler);
+            manager.serve(&bus, EventSubscription::new("triggers"), [handler]).await.unwrap();
+        }
+    });
+    while bus.statistics().active_subscribers == 0 {
+        tokio::task::yield_now().await;
+    }
+    Served { bus, manager, leave, told, serving }
+}
+
+impl Served {
+    async fn publish(&self, pid: u32, path: &str) {
+        self.bus.publish(CollectionEvent::Process(exec(pid, "x", path))).await.unwrap();
+    }
+
+    async fn told(&mut self) -> (TriggerRequest, usize) {
+        tokio::time::timeout(Duration::from_secs(10), self.told.recv()).await.expect("in time").unwrap()
+    }
+
+    /// Closes the bus and waits for the end.
+    async fn end(self) -> TriggerCounts {
+        self.bus.shutdown().await;
+        tokio::time::timeout(Duration::from_secs(10), self.serving).await.expect("in time").unwrap();
+        self.manager.statistics().totals()
+    }
+}
+
+#[tokio::test]
+async fn handlers_run_as_many_at_once_as_their_collector_says() {
+    let mut served = serve(TriggerResourceLimits::default()).await;
+    let mut seen = served.bus.subscribe(EventFilter::new().with_event_type("trigger.request")).await.unwrap();
+    for pid in 1..=5 {
+        served.publish(pid, "/x").await;
+    }
+    let mut busiest = 0;
+    for _ in 1..=5 {
+        busiest = busiest.max(served.told().await.1);
+        served.leave.add_permits(1);
+    }
+    assert!((1..=2).contains(&busiest), "{busiest}");
+    for _ in 1..=5 {
+        let event =
+            tokio::time::timeout(Duration::from_secs(10), seen.recv()).await.expect("in time").unwrap();
+        assert_eq!(event.event.kind(), "trigger.request");
+    }
+    let counts = served.end().await;
+    assert_eq!((counts.requested, counts.started, counts.succeeded, counts.running), (5, 5, 5, 0));
+}
+
+#[tokio::test]
+async fn a_handler_that_fails_or_panics_harms_no_other() {
+    let mut served = serve(TriggerResourceLimits::default()).await;
+    served.leave.add_permits(3);
+    for (pid, path) in [(1, "/fails"), (2, "/panics"), (3, "/x")] {
+        served.publish(pid, path).await;
+        served.told().await;
+    }
+    let counts = served.end().await;
+    assert_eq!((counts.started, counts.failed, counts.succeeded, counts.running), (3, 2, 1, 0));
+}
+
+#[tokio::test]
+async fn an_analysis_that_takes_too_long_is_abandoned() {
+    let limits = TriggerResourceLimits { max_analysis_time_ms: 20, ..TriggerResourceLimits::default() };
+    let mut served = serve(limits).await;
+    served.publish(1, "/x").await;
+    served.told().await;
+    let counts = served.end().await;
+    assert_eq!((counts.started, counts.timed_out, counts.running), (1, 1, 0));
+}
