@@ -114,6 +114,8 @@ impl Shared {
     }
 
     /// Publishes one event, as far as that is possible without waiting. If nobody is there it is only counted.
+    // Inlined, because an event is large and each call moves it once more.
+    #[inline]
     pub(super) fn publish(
         &self,
         event: CollectionEvent,

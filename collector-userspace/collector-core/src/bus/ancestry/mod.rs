@@ -151,7 +151,7 @@ impl Ancestry {
         if root.filters == 0 {
             self.roots.swap_remove(index);
             self.unpin(ProcessKey::of(exec_id));
-            self.epoch += 1;
+            // Its bit stays in what is cached. Nobody asks for it until it is given to another, which starts an epoch.
         }
     }
 

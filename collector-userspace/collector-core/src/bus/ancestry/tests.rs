@@ -67,6 +67,10 @@ fn links_in_a_circle_end_where_they_began() {
         ancestry.check();
     }
     assert!((2..=6).all(|pid| !is_in(&mut ancestry, bit, file(pid))));
+    let mut event = file(5);
+    ancestry.observe(&mut event);
+    let told = (event.correlation.parent_exec_id, event.correlation.root_exec_id);
+    assert_eq!(told, (None, None), "nobody is his own parent");
     // A circle with the root in it. Which of the others descend from it is nobody's to say, but it does not lose itself.
     ancestry.observe(&mut fork(1, 8));
     ancestry.observe(&mut fork(8, 9));
