@@ -14,6 +14,8 @@
 //! * [`bus`]: how events go out, filtered, bounded, with every loss told.
 //! * [`analysis`]: chains of analyses of what happened, up to a verdict and an alert. Start at [`AnalysisChainCoordinator`].
 //! * [`condition`]: predicates over events, built by code or from SQL.
+//! * [`condition`]: predicates over events, from code or SQL. [`trigger`]: events that meet one ask for an analysis. Start at
+//!   [`TriggerManager`].
 //! * [`json`]: events as JSON lines, and the reference of that format.
 
 pub mod analysis;
@@ -50,6 +52,6 @@ pub use event::{
 pub use json::{EventJson, HostInfo, JsonLines};
 pub use source::{EventSource, SourceCaps};
 pub use trigger::{
-    TriggerCapabilities, TriggerCondition, TriggerConfig, TriggerError, TriggerHandler, TriggerManager,
-    TriggerResourceLimits, TriggerStatistics,
+    ConditionType, TriggerCapabilities, TriggerCondition, TriggerConfig, TriggerError, TriggerHandler,
+    TriggerManager, TriggerResourceLimits, TriggerStatistics,
 };

@@ -136,7 +136,8 @@ impl Lane {
     /// `start` has taken too long to await anything.
     pub(super) fn start_is_overdue(&self) -> bool {
         let mut progress = self.progress();
-        let overdue = progress.state == SourceState::Starting;
+        // Its thread may not even have begun.
+        let overdue = matches!(progress.state, SourceState::Registered | SourceState::Starting);
         if overdue {
             let reason = "it has not started within the startup timeout".to_owned();
             progress.set_health(HealthStatus::Unhealthy, Some(reason));

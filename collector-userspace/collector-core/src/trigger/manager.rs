@@ -19,8 +19,7 @@ use crate::event::{AnalysisType, CollectionEvent, ExecId, TriggerRequest};
 /// Turns events into requests for analysis. Clones are handles to the same one.
 ///
 /// ```
-/// use collector_core::{AnalysisType, TriggerCapabilities, TriggerPriority, TriggerResourceLimits};
-/// use collector_core::trigger::ConditionType;
+/// # use collector_core::{AnalysisType, ConditionType, TriggerCapabilities, TriggerPriority, TriggerResourceLimits};
 /// use collector_core::{TriggerManager, TriggerCondition, TriggerConfig};
 ///
 /// # fn main() -> anyhow::Result<()> {

@@ -11,6 +11,7 @@
 //! ([`TriggerCondition`]), and [`TriggerManager::evaluate`] turns events into requests. [`TriggerManager::serve`] does that for
 //! everything on a bus, publishes each request there, and runs the handlers.
 
+mod chain;
 mod condition;
 mod config;
 mod error;
@@ -22,6 +23,7 @@ mod statistics;
 #[cfg(test)]
 mod tests;
 
+pub use chain::ChainHandler;
 pub use condition::{ConditionType, TriggerCondition};
 pub use config::{SuspiciousPairs, TriggerCapabilities, TriggerConfig, TriggerResourceLimits};
 pub use error::TriggerError;

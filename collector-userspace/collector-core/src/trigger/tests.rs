@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::*;
+use crate::analysis::{AnalysisChainConfig, AnalysisChainCoordinator};
 use crate::bus::{EventBusConfig, EventFilter, EventSubscription, LocalEventBus};
 use crate::event::{
     AnalysisType, CollectionEvent, ExecId, ProcessEvent, ProcessEventKind, ProcessRef, TriggerPriority,
@@ -316,6 +317,39 @@ async fn handlers_run_as_many_at_once_as_their_collector_says() {
     }
     let counts = served.end().await;
     assert_eq!((counts.requested, counts.started, counts.succeeded, counts.running), (5, 5, 5, 0));
+}
+
+#[tokio::test]
+async fn a_program_started_from_tmp_is_hashed_and_alerts() {
+    let directory = tempfile::Builder::new().tempdir_in("/tmp").unwrap();
+    let program = directory.path().join("tool");
+    std::fs::write(&program, "abc").unwrap();
+    let (alert, mut alerts) = mpsc::channel(10);
+    let chain = AnalysisChainCoordinator::with_alert_sink(AnalysisChainConfig::default(), alert).unwrap();
+    let bus = LocalEventBus::new(EventBusConfig::default()).await.unwrap();
+    bus.start().await.unwrap();
+    let manager = manager();
+    let from_tmp = ConditionType::Sql("kind = 'process.exec' AND executable LIKE '/tmp/%'".to_owned());
+    manager.register_condition(condition("from-tmp", from_tmp)).unwrap();
+    let handler: Arc<dyn TriggerHandler> = Arc::new(ChainHandler::new("hasher", Arc::new(chain)));
+    let serving = tokio::spawn({
+        let (manager, bus) = (manager.clone(), bus.clone());
+        async move { manager.serve(&bus, EventSubscription::new("triggers"), [handler]).await }
+    });
+    while bus.statistics().active_subscribers == 0 {
+        tokio::task::yield_now().await;
+    }
+    for path in ["/usr/bin/true", program.to_str().unwrap()] {
+        bus.publish(CollectionEvent::Process(exec(5, "tool", path))).await.unwrap();
+    }
+    let alert = tokio::time::timeout(Duration::from_secs(10), alerts.recv()).await.expect("in time").unwrap();
+    assert_eq!(&*alert.correlation_id, "00000001-5-5-00000007");
+    let digests = alert.digests.unwrap();
+    let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    assert_eq!((digests.sha256.to_string(), digests.size), (abc.to_owned(), 3));
+    bus.shutdown().await;
+    serving.await.unwrap().unwrap();
+    assert_eq!(manager.statistics().totals().succeeded, 1);
 }
 
 #[tokio::test]
