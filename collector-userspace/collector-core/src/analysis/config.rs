@@ -211,7 +211,7 @@ impl AnalysisChainConfig {
             check_duration(field, *duration)?;
         }
         hasher.validate()?;
-        if hasher.time_limit >= *default_stage_timeout {
+        if hasher.longest() >= *default_stage_timeout {
             return Err(AnalysisConfigError::HasherOutlivesStage {
                 limit: hasher.time_limit,
                 timeout: *default_stage_timeout,
@@ -253,7 +253,7 @@ pub enum AnalysisConfigError {
     },
     /// A file that takes too long would fail the stage, and everything after it, instead of being reported as not hashed.
     #[error(
-        "hasher.time_limit ({} ms) is not below default_stage_timeout ({} ms); lower the one or raise the other",
+        "hasher.time_limit ({} ms) is too long for default_stage_timeout ({} ms), which must exceed twice the limit by more than 1 s",
         limit.as_millis(), timeout.as_millis()
     )]
     HasherOutlivesStage {
@@ -330,13 +330,17 @@ mod tests {
                 config().with_hasher(HasherConfig::default().with_max_concurrent(0)),
                 "hasher.max_concurrent is 0",
             ),
-            (config().with_default_stage_timeout(second), "hasher.time_limit (10000 ms) is not below"),
+            (
+                config().with_default_stage_timeout(21 * second),
+                "hasher.time_limit (10000 ms) is too long for",
+            ),
         ];
         for (config, message) in cases {
             let error = config.validate().unwrap_err().to_string();
             assert!(error.starts_with(message), "{error} for {message}");
         }
         config().with_max_waiting_workflows(0).with_completed(0, second).validate().unwrap();
+        config().with_default_stage_timeout(22 * second).validate().unwrap();
         config().with_retries(0, second, second).validate().unwrap();
     }
 }

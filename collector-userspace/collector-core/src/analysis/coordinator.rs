@@ -87,7 +87,7 @@ impl AnalysisChainCoordinator {
         let hasher = Arc::new(BinaryHasher::new(config.hasher.clone())?);
         let alerts = Arc::new(AlertCounters::default());
         let analyzers: [Arc<dyn Analyzer>; 5] = [
-            Arc::new(CollectionAnalyzer),
+            Arc::new(CollectionAnalyzer::default()),
             Arc::new(EnrichmentAnalyzer::new(Arc::clone(&hasher))),
             Arc::new(DetectionAnalyzer::new(&config.rules).map_err(super::AnalysisConfigError::Rule)?),
             Arc::new(AlertingAnalyzer::new(sink, Arc::clone(&alerts))),

@@ -1,12 +1,16 @@
 //! Collection: what is known of the subject, in one shape whatever the subject is.
 
 use std::collections::BTreeMap;
+use std::fs::Metadata;
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::analysis::hash::HashError;
 use crate::analysis::subject::{AnalysisSubject, AnalysisTarget};
 use crate::analysis::{AnalysisError, AnalysisInput, AnalysisOutput, AnalysisStage, Analyzer};
 use crate::event::{
@@ -72,6 +76,19 @@ impl CollectedSubject {
             AnalysisTarget::Event(event) => of_event(event),
         };
         Self { metadata: subject.metadata().clone(), ..known }
+    }
+
+    /// The path, if it leads from here to the file it was seen for: the same path in a container is another file, and
+    /// the digest of another file is worse than none.
+    pub(crate) fn path_from_here(&self) -> Result<Option<PathBuf>, HashError> {
+        let Some(path) = self.path.clone() else { return Ok(None) };
+        if self.container_id.is_some() {
+            return Err(HashError::Elsewhere { path, place: "in a container" });
+        }
+        if !path.is_absolute() {
+            return Err(HashError::Elsewhere { path, place: "relative to an unknown directory" });
+        }
+        Ok(Some(path))
     }
 }
 
@@ -148,8 +165,32 @@ fn to_path(text: &Text) -> Option<PathBuf> {
 }
 
 /// Runs [`AnalysisStage::Collection`]: gives a [`CollectedSubject`]. Never fails, since to know little is a result.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CollectionAnalyzer;
+#[derive(Clone, Debug)]
+pub struct CollectionAnalyzer {
+    looks: Arc<Semaphore>,
+}
+
+/// Looks at file systems at one time, and how long one may take. A dead file system holds the thread that looks at it;
+/// then sizes and times are missing, and threads are not.
+const MAX_LOOKS: usize = 4;
+const LOOK: Duration = Duration::from_secs(1);
+
+impl Default for CollectionAnalyzer {
+    fn default() -> Self {
+        Self { looks: Arc::new(Semaphore::new(MAX_LOOKS)) }
+    }
+}
+
+impl CollectionAnalyzer {
+    async fn look(&self, path: PathBuf) -> Option<Metadata> {
+        let turn = Arc::clone(&self.looks).acquire_owned().await.ok()?;
+        let look = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            std::fs::symlink_metadata(path)
+        });
+        look.await.ok()?.ok().filter(Metadata::is_file)
+    }
+}
 
 #[async_trait]
 impl Analyzer for CollectionAnalyzer {
@@ -171,15 +212,11 @@ impl Analyzer for CollectionAnalyzer {
         _: CancellationToken,
     ) -> Result<AnalysisOutput, AnalysisError> {
         let mut known = CollectedSubject::of(&input.subject);
-        if let Some(path) = known.path.clone() {
-            // A look that waits for nothing but the file system; a dead one costs a thread, not the caller.
-            let metadata = tokio::task::spawn_blocking(move || std::fs::symlink_metadata(path)).await;
-            if let Ok(Ok(metadata)) = metadata
-                && metadata.is_file()
-            {
-                known.size = known.size.or(Some(metadata.len()));
-                known.modified = metadata.modified().ok();
-            }
+        if let Ok(Some(path)) = known.path_from_here()
+            && let Ok(Some(metadata)) = tokio::time::timeout(LOOK, self.look(path)).await
+        {
+            known.size = known.size.or(Some(metadata.len()));
+            known.modified = metadata.modified().ok();
         }
         Ok(AnalysisOutput::Collected(Box::new(known)))
     }

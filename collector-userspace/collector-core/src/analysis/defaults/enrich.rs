@@ -57,11 +57,15 @@ impl Analyzer for EnrichmentAnalyzer {
         cancel: CancellationToken,
     ) -> Result<AnalysisOutput, AnalysisError> {
         let path = match input.collected() {
-            Some(subject) => subject.path.clone(),
-            None => CollectedSubject::of(&input.subject).path,
+            Some(subject) => subject.path_from_here(),
+            None => CollectedSubject::of(&input.subject).path_from_here(),
         };
-        let Some(path) = path else { return Ok(AnalysisOutput::Enriched(Enrichment::NoFile)) };
-        match self.hasher.hash(path, &cancel).await {
+        let digests = match path {
+            Ok(Some(path)) => self.hasher.hash(path, &cancel).await,
+            Ok(None) => return Ok(AnalysisOutput::Enriched(Enrichment::NoFile)),
+            Err(error) => Err(error),
+        };
+        match digests {
             Ok(digests) => Ok(AnalysisOutput::Enriched(Enrichment::Hashed(digests))),
             Err(error) if error.is_transient() && input.attempts_left > 0 => Err(error.into()),
             // A file that is kept changing must not keep the verdict away.

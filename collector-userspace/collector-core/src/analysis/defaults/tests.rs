@@ -122,6 +122,35 @@ fn prefixes_are_whole_parts_of_plain_paths() {
 }
 
 #[test]
+fn the_worst_reason_counts_wherever_it_stands() {
+    use AlertSeverity::{Critical, High, Low};
+
+    let rules = [("a", Low), ("b", Critical), ("c", High)].map(|(id, severity)| VerdictRule {
+        id: id.to_owned(),
+        severity,
+        ..place("/tmp")
+    });
+    let verdict = DetectionAnalyzer::new(&rules).unwrap().judge(Some(Path::new("/tmp/x")), None);
+    assert_eq!((verdict.severity, verdict.reasons.len()), (Some(Critical), 3));
+}
+
+#[test]
+fn paths_that_lead_elsewhere_are_not_followed() {
+    let executable = |path: &str, container: Option<&str>| {
+        let event = ProcessEvent {
+            executable_path: Some(Text::from(path)),
+            container_id: container.map(Into::into),
+            ..ProcessEvent::default()
+        };
+        gather(CollectionEvent::Process(event)).path_from_here()
+    };
+    assert_eq!(executable("/bin/sh", None), Ok(Some("/bin/sh".into())));
+    for (path, container) in [("/bin/sh", Some("c0ffee")), ("bin/sh", None), ("memfd:x", None)] {
+        assert!(executable(path, container).is_err(), "{path} in {container:?}");
+    }
+}
+
+#[test]
 fn rules_that_cannot_work_are_named() {
     let digests = VerdictRule::new("d", AlertSeverity::Low, RuleMatch::Digests([].into()));
     let cases = [

@@ -46,10 +46,10 @@ impl Analyzer for BinaryHashAnalyzer {
         cancel: CancellationToken,
     ) -> Result<AnalysisOutput, AnalysisError> {
         let path = match input.collected() {
-            Some(subject) => subject.path.clone(),
-            None => CollectedSubject::of(&input.subject).path,
+            Some(subject) => subject.path_from_here(),
+            None => CollectedSubject::of(&input.subject).path_from_here(),
         };
-        let path = path.ok_or(AnalysisError::NothingToAnalyse { what: "file" })?;
+        let path = path?.ok_or(AnalysisError::NothingToAnalyse { what: "file" })?;
         Ok(AnalysisOutput::Hashes(self.hasher.hash(path, &cancel).await?))
     }
 }

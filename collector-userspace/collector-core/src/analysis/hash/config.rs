@@ -12,7 +12,7 @@ use crate::analysis::config::{check_duration, check_number};
 pub struct HasherConfig {
     /// Largest file that is hashed, in bytes. Default 512 MiB.
     pub max_file_size: u64,
-    /// Longest time for one file, waiting for a turn not counted. Default 10 s.
+    /// Longest time for one file, and also the longest wait for a turn before it. Default 10 s.
     #[serde(with = "crate::config::duration")]
     pub time_limit: Duration,
     /// Files hashed at one time, each on a blocking thread. Default 2.
@@ -42,6 +42,10 @@ impl Default for HasherConfig {
         }
     }
 }
+
+/// What is waited beyond the time limit for a thread that looks at the limit itself, but may be stuck in one read of a
+/// dead network file system.
+pub(super) const STUCK: Duration = Duration::from_secs(1);
 
 /// A chunk is memory that every running request holds.
 const MAX_CHUNK: usize = 16 << 20;
@@ -94,6 +98,11 @@ impl HasherConfig {
     pub const fn with_settle_time(mut self, time: Duration) -> Self {
         self.settle_time = time;
         self
+    }
+
+    /// Longest time a request takes, its wait included.
+    pub(crate) const fn longest(&self) -> Duration {
+        self.time_limit.saturating_mul(2).saturating_add(STUCK)
     }
 
     /// Checks the settings.

@@ -52,13 +52,21 @@ pub enum HashError {
         /// The file.
         path: PathBuf,
     },
-    /// Too many requests wait already.
-    #[error("{path:?} was not hashed: {waiting} requests wait already, the limit (hasher.max_waiting)")]
+    /// Too many requests wait already, or this one waited too long.
+    #[error(
+        "{path:?} was not hashed: others are (hasher.max_concurrent, hasher.max_waiting); try again later"
+    )]
     Busy {
         /// The file.
         path: PathBuf,
-        /// The limit.
-        waiting: usize,
+    },
+    /// The path leads somewhere else from here than from where it was seen.
+    #[error("{path:?} was seen {place}; name the file by an absolute path that leads to it from here")]
+    Elsewhere {
+        /// The path.
+        path: PathBuf,
+        /// Where: in a container, or relative to a directory that is not known.
+        place: &'static str,
     },
     /// It cannot be opened or read.
     #[error("{path:?} cannot be read: {message}")]
@@ -83,6 +91,7 @@ impl HashError {
             | Self::TooLarge { .. }
             | Self::TimedOut { .. }
             | Self::Cancelled { .. }
+            | Self::Elsewhere { .. }
             | Self::Io { .. } => false,
         }
     }

@@ -21,7 +21,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -32,12 +32,9 @@ pub use digest::{Digest, DigestError};
 pub use error::HashError;
 
 use self::cache::Cache;
+use self::config::STUCK;
 use self::read::{Interrupted, Limits};
 use super::AnalysisConfigError;
-
-/// What the asynchronous side waits beyond the time limit for a thread that looks at the limit itself, but may be stuck
-/// in one read of a dead network file system.
-const STUCK: Duration = Duration::from_secs(1);
 
 /// Digests of one content of one file, and what the file was when it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -198,13 +195,14 @@ impl BinaryHasher {
         if let Ok(turn) = Arc::clone(&self.turns).try_acquire_owned() {
             return Ok(turn);
         }
-        let waiting = self.inner.config.max_waiting;
-        let Some(_waits) = Waits::begin(&self.waiting, waiting) else {
-            return Err(HashError::Busy { path: path.to_owned(), waiting });
-        };
+        let busy = || HashError::Busy { path: path.to_owned() };
+        let HasherConfig { max_waiting, time_limit, .. } = self.inner.config;
+        let _waits = Waits::begin(&self.waiting, max_waiting).ok_or_else(busy)?;
         tokio::select! {
             turn = Arc::clone(&self.turns).acquire_owned() => turn.map_err(|_| cancelled()),
             () = cancel.cancelled() => Err(cancelled()),
+            // Whoever stalls the threads, with a file system of their own, must not keep everybody waiting for ever.
+            () = tokio::time::sleep(time_limit) => Err(busy()),
         }
     }
 }

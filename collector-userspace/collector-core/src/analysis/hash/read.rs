@@ -74,7 +74,7 @@ mod tests {
     impl<F: FnMut()> Read for Zeros<F> {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             (self.1)();
-            let count = buffer.len().min(self.0 as usize);
+            let count = buffer.len().min(usize::try_from(self.0).unwrap_or(usize::MAX));
             self.0 -= count as u64;
             Ok(count)
         }
@@ -102,6 +102,9 @@ mod tests {
         assert_eq!(run(5000, 5001, day, || (), &cancel), "Resized");
         assert_eq!(run(5000, 4999, day, || (), &cancel), "Resized");
         assert_eq!(run(5000, 5000, Duration::ZERO, || (), &cancel), "TimedOut");
+        let mut reads = 0;
+        assert_eq!(run(5000, u64::MAX, day, || reads += 1, &cancel), "Resized");
+        assert_eq!(reads, 6, "a file that grows for ever is not read for ever");
         let stop = || {
             chunks += 1;
             if chunks == 2 {

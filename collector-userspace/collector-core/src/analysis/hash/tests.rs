@@ -6,11 +6,12 @@ use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::mpsc as std_mpsc;
+use std::time::Duration;
 
 use super::*;
 
 /// Longer than anything here takes; only reached by a failing test.
-const AGES: Duration = Duration::from_secs(60);
+const AGES: Duration = Duration::from_secs(30);
 
 struct Place {
     directory: tempfile::TempDir,
@@ -225,9 +226,10 @@ async fn requests_wait_for_their_turn_up_to_a_number() {
     let cancel = CancellationToken::new();
     let mut waits = std::pin::pin!(hasher.hash(&path, &cancel));
     assert!(futures_ready(waits.as_mut()).await.is_none());
-    assert_eq!(hash(&hasher, &path).await, Err(HashError::Busy { path: path.clone(), waiting: 1 }));
+    assert_eq!(hash(&hasher, &path).await, Err(HashError::Busy { path: path.clone() }));
     cancel.cancel();
-    assert_eq!(waits.await, Err(HashError::Cancelled { path: path.clone() }));
+    let cancelled = tokio::time::timeout(AGES, waits).await.unwrap();
+    assert_eq!(cancelled, Err(HashError::Cancelled { path: path.clone() }));
     let again = CancellationToken::new();
     let mut waits = std::pin::pin!(hasher.hash(&path, &again));
     assert!(futures_ready(waits.as_mut()).await.is_none(), "the one that gave up has made room");
@@ -235,6 +237,19 @@ async fn requests_wait_for_their_turn_up_to_a_number() {
     assert!(waits.await.is_ok());
     let cancelled = hasher.hash(&path, &cancel).await;
     assert_eq!(cancelled, Err(HashError::Cancelled { path: path.clone() }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_a_turn_ends() {
+    let (place, hasher) = (Place::new(), hasher(config().with_max_concurrent(1)));
+    let path = place.file("file", "abc");
+    let stalled = Arc::clone(&hasher.turns).try_acquire_owned().unwrap();
+    let since = tokio::time::Instant::now();
+    let error = hash(&hasher, &path).await.unwrap_err();
+    assert_eq!((error.is_transient(), since.elapsed().as_secs()), (true, 10));
+    assert_eq!(error, HashError::Busy { path: path.clone() });
+    drop(stalled);
+    assert!(hash(&hasher, &path).await.is_ok());
 }
 
 /// Polls once.

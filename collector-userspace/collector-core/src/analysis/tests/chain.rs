@@ -92,6 +92,23 @@ async fn an_executable_that_is_gone_is_judged_by_what_is_known() {
 }
 
 #[tokio::test]
+async fn an_executable_of_a_container_is_not_taken_for_ours() {
+    let event = ProcessEvent {
+        executable_path: Some(Text::from("/bin/sh")),
+        container_id: Some("c0ffee".into()),
+        ..ProcessEvent::default()
+    };
+    let coordinator = AnalysisChainCoordinator::new(AnalysisChainConfig::default()).unwrap();
+    let subject = AnalysisSubject::event(CollectionEvent::Process(event));
+    let report = coordinator.execute_workflow(whole_chain().with_subject(subject)).await.unwrap();
+    let Some(AnalysisOutput::Enriched(Enrichment::NotHashed(error))) = report.output("enrichment") else {
+        panic!("{report:?}")
+    };
+    assert!(error.to_string().starts_with("\"/bin/sh\" was seen in a container"), "{error}");
+    assert_eq!(coordinator.statistics().hasher.requests, 0);
+}
+
+#[tokio::test]
 async fn nothing_to_look_at_is_nothing_to_alert() {
     let coordinator = AnalysisChainCoordinator::new(AnalysisChainConfig::default()).unwrap();
     let report = coordinator.execute_workflow(whole_chain()).await.unwrap();
