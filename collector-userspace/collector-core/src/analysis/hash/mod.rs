@@ -178,6 +178,7 @@ impl BinaryHasher {
             let _turn = turn;
             inner.hash_now(&owned, &stop)
         });
+        // deadline: a thread that is stuck in a file system does not see its time limit.
         let deadline = tokio::time::sleep(limit.saturating_add(STUCK));
         tokio::select! {
             biased;
