@@ -203,7 +203,7 @@ impl BinaryHasher {
             turn = Arc::clone(&self.turns).acquire_owned() => turn.map_err(|_| cancelled()),
             () = cancel.cancelled() => Err(cancelled()),
             // Whoever stalls the threads, with a file system of their own, must not keep everybody waiting for ever.
-            () = tokio::time::sleep(time_limit) => Err(busy()),
+            () = tokio::time::sleep(time_limit) => Err(busy()), // deadline: as said
         }
     }
 }
