@@ -14,8 +14,8 @@ mod digest;
 mod error;
 mod file;
 mod read;
-#[cfg(unix)]
 #[cfg(test)]
+#[cfg(unix)]
 mod tests;
 
 use std::path::{Path, PathBuf};

@@ -135,7 +135,7 @@ async fn a_full_sink_is_tried_again_and_a_closed_one_is_not() {
     let error = coordinator.execute_workflow(workflow()).await.unwrap_err();
     assert!(error.to_string().contains("1 others wait to be taken"), "{error}");
     let handle = coordinator.submit(workflow()).unwrap();
-    handle.progress().wait_for(|report| report.stages[1].error.is_some()).await.unwrap();
+    seen(&handle, |report| report.stages[1].error.is_some()).await;
     assert_eq!(alerts.recv().await.unwrap().id, "analysis-1/alerting");
     assert_eq!(ended(&handle).await.state, WorkflowState::Completed);
     assert_eq!(alerts.recv().await.unwrap().id, "analysis-3/alerting");

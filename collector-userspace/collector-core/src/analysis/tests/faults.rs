@@ -164,7 +164,7 @@ async fn a_pause_between_attempts_can_be_cancelled() {
     let coordinator = coordinator(config().with_retries(9, 7200 * SECOND, 7200 * SECOND), [never]);
     let since = Instant::now();
     let handle = coordinator.submit(chain(&["never"])).unwrap();
-    handle.progress().wait_for(|report| report.stages[0].error.is_some()).await.unwrap();
+    seen(&handle, |report| report.stages[0].error.is_some()).await;
     handle.cancel();
     let report = ended(&handle).await;
     assert_eq!((states(&report), since.elapsed().as_secs()), (vec![Cancelled], 0));
@@ -262,7 +262,7 @@ async fn an_analyzer_that_does_not_look_at_its_token_cannot_hold_anybody_up() {
     });
     let coordinator = coordinator(config(), [deaf]);
     let handle = coordinator.submit(chain(&["deaf"])).unwrap();
-    handle.progress().wait_for(|report| report.stages[0].attempts == 1).await.unwrap();
+    seen(&handle, |report| report.stages[0].attempts == 1).await;
     coordinator.shutdown().await;
     tokio::task::yield_now().await;
     let steps = STEPS.load(Ordering::SeqCst);

@@ -136,16 +136,15 @@ async fn progress_can_be_watched() {
     });
     let coordinator = coordinator(config(), [gated, Script::good("good")]);
     let handle = coordinator.submit(chain(&["gated", "good"])).unwrap();
-    let mut progress = handle.progress();
-    assert_eq!(progress.borrow().state, WorkflowState::Waiting);
-    let running = progress.wait_for(|report| report.stages[0].attempts == 1).await.unwrap().clone();
+    assert_eq!(handle.progress().borrow().state, WorkflowState::Waiting);
+    let running = seen(&handle, |report| report.stages[0].attempts == 1).await;
     assert_eq!(states(&running), [StageState::Running, StageState::Pending]);
     assert!(running.stages[0].started.is_some() && running.stages[0].finished.is_none());
     go.send(1).unwrap();
-    let again = progress.wait_for(|report| report.stages[0].attempts == 2).await.unwrap().clone();
+    let again = seen(&handle, |report| report.stages[0].attempts == 2).await;
     assert_eq!(again.stages[0].error.as_ref().unwrap().to_string(), "once more (attempt 1)");
     go.send(2).unwrap();
-    let last = progress.wait_for(|report| report.state.is_final()).await.unwrap().clone();
+    let last = seen(&handle, |report| report.state.is_final()).await;
     assert_eq!(states(&last), [StageState::Done, StageState::Done]);
     assert_eq!(coordinator.report(handle.id()).unwrap().state, WorkflowState::Completed);
 }

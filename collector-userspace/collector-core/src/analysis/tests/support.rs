@@ -102,6 +102,16 @@ pub(super) async fn ended(handle: &ExecutionHandle) -> Arc<ExecutionReport> {
     tokio::time::timeout(3600 * SECOND, handle.wait()).await.unwrap()
 }
 
+/// Waits for a moment of an execution, in the same way.
+pub(super) async fn seen(
+    handle: &ExecutionHandle,
+    what: impl FnMut(&Arc<ExecutionReport>) -> bool,
+) -> Arc<ExecutionReport> {
+    let mut progress = handle.progress();
+    let seen = tokio::time::timeout(3600 * SECOND, progress.wait_for(what)).await.unwrap();
+    Arc::clone(&seen.unwrap())
+}
+
 pub(super) fn states(report: &ExecutionReport) -> Vec<StageState> {
     report.stages.iter().map(|stage| stage.state).collect()
 }
