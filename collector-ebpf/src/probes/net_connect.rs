@@ -76,11 +76,8 @@ pub fn failed_later(sock: impl Socket) {
 #[btf_tracepoint(function = "sys_exit")]
 pub fn net_connect(ctx: BtfTracePointContext) -> i32 {
     let result: i64 = ctx.arg(1);
-    let attempt = match CONNECTING.get_ptr(thread()) {
-        // SAFETY: a valid map value of this thread.
-        Some(attempt) => Some(unsafe { *attempt }),
-        None => None,
-    };
+    // SAFETY: a valid map value of this thread.
+    let attempt = CONNECTING.get_ptr(thread()).map(|attempt| unsafe { *attempt });
     if attempt.is_some() {
         let _ = CONNECTING.remove(thread());
     }
