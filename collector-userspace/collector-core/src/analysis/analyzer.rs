@@ -1,6 +1,7 @@
 //! What runs a stage: the trait to implement, what it is given and what it gives back.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -104,6 +105,12 @@ impl AnalysisInput {
             AnalysisOutput::Collected(subject) => Some(&**subject),
             _ => None,
         })
+    }
+
+    /// What is known of the subject: what a stage before this one gathered or, where none did, what the subject itself
+    /// says.
+    pub(super) fn known(&self) -> Cow<'_, CollectedSubject> {
+        self.collected().map_or_else(|| Cow::Owned(CollectedSubject::of(&self.subject)), Cow::Borrowed)
     }
 
     /// What a stage before this one found out about the executable; of several the last.

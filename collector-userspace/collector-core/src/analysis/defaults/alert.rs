@@ -213,7 +213,7 @@ impl Analyzer for AlertingAnalyzer {
 }
 
 fn alert(input: &AnalysisInput, severity: AlertSeverity, reasons: &[Reason], unasked: &[String]) -> Alert {
-    let subject = input.collected().cloned().unwrap_or_else(|| CollectedSubject::of(&input.subject));
+    let subject = input.known().into_owned();
     let what = match (&subject.path, &subject.process_name, subject.pid) {
         (Some(path), ..) => path.display().to_string(),
         (None, Some(name), _) => name.clone(),

@@ -5,7 +5,6 @@ use std::path::Path;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use super::collect::CollectedSubject;
 use super::rule::{AlertSeverity, RuleError, RuleMatch, VerdictRule, plain};
 use crate::analysis::hash::FileDigests;
 use crate::analysis::{AnalysisError, AnalysisInput, AnalysisOutput, AnalysisStage, Analyzer};
@@ -117,10 +116,7 @@ impl Analyzer for DetectionAnalyzer {
         input: AnalysisInput,
         _: CancellationToken,
     ) -> Result<AnalysisOutput, AnalysisError> {
-        let path = match input.collected() {
-            Some(subject) => subject.path.clone(),
-            None => CollectedSubject::of(&input.subject).path,
-        };
-        Ok(AnalysisOutput::Verdict(self.judge(path.as_deref(), input.digests())))
+        let verdict = self.judge(input.known().path.as_deref(), input.digests());
+        Ok(AnalysisOutput::Verdict(verdict))
     }
 }

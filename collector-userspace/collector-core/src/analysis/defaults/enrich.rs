@@ -5,7 +5,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use super::collect::CollectedSubject;
 use crate::analysis::hash::{BinaryHasher, FileDigests, HashError};
 use crate::analysis::{AnalysisError, AnalysisInput, AnalysisOutput, AnalysisStage, Analyzer};
 
@@ -56,11 +55,7 @@ impl Analyzer for EnrichmentAnalyzer {
         input: AnalysisInput,
         cancel: CancellationToken,
     ) -> Result<AnalysisOutput, AnalysisError> {
-        let path = match input.collected() {
-            Some(subject) => subject.path_from_here(),
-            None => CollectedSubject::of(&input.subject).path_from_here(),
-        };
-        let digests = match path {
+        let digests = match input.known().path_from_here() {
             Ok(Some(path)) => self.hasher.hash(path, &cancel).await,
             Ok(None) => return Ok(AnalysisOutput::Enriched(Enrichment::NoFile)),
             Err(error) => Err(error),

@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::BinaryHasher;
-use crate::analysis::defaults::CollectedSubject;
 use crate::analysis::{AnalysisError, AnalysisInput, AnalysisOutput, AnalysisStage, Analyzer};
 use crate::event::AnalysisType;
 
@@ -45,11 +44,7 @@ impl Analyzer for BinaryHashAnalyzer {
         input: AnalysisInput,
         cancel: CancellationToken,
     ) -> Result<AnalysisOutput, AnalysisError> {
-        let path = match input.collected() {
-            Some(subject) => subject.path_from_here(),
-            None => CollectedSubject::of(&input.subject).path_from_here(),
-        };
-        let path = path?.ok_or(AnalysisError::NothingToAnalyse { what: "file" })?;
+        let path = input.known().path_from_here()?.ok_or(AnalysisError::NothingToAnalyse { what: "file" })?;
         Ok(AnalysisOutput::Hashes(self.hasher.hash(path, &cancel).await?))
     }
 }
