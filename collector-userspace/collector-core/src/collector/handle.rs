@@ -7,6 +7,7 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use super::health::{CollectorHealth, HealthStatus};
+use super::hold::Holds;
 use super::lane::Lane;
 use super::statistics::{RuntimeStats, SourceState};
 use crate::bus::LocalEventBus;
@@ -20,18 +21,23 @@ pub(super) struct Shared {
     /// Becomes true when somebody wants the collector to stop.
     pub(super) stop: watch::Sender<bool>,
     lanes: Mutex<Vec<Arc<Lane>>>,
+    holds: Mutex<Holds>,
     since: Instant,
 }
 
 impl Shared {
     pub(super) fn new(config: CollectorConfig) -> Self {
         let bus = LocalEventBus::running(config.event_bus.clone());
-        let lanes = Mutex::default();
-        Self { config, bus, stop: watch::Sender::new(false), lanes, since: Instant::now() }
+        let (lanes, holds) = (Mutex::default(), Mutex::default());
+        Self { config, bus, stop: watch::Sender::new(false), lanes, holds, since: Instant::now() }
     }
 
     pub(super) fn lanes(&self) -> MutexGuard<'_, Vec<Arc<Lane>>> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn holds(&self) -> MutexGuard<'_, Holds> {
+        self.holds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The union over all sources that have not ended.

@@ -13,6 +13,7 @@
 mod error;
 mod handle;
 mod health;
+mod hold;
 mod lane;
 mod pump;
 mod relay;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 pub use error::{CollectorError, RunError, SourceFailure};
 pub use handle::CollectorHandle;
 pub use health::{CollectorHealth, HealthStatus, SourceHealth};
+pub use hold::BusHold;
 pub use restart::RestartPolicy;
 pub use statistics::{RuntimeStats, SourceState, SourceStats};
 
@@ -137,6 +139,12 @@ impl Collector {
         self.shared.bus.clone()
     }
 
+    /// Keeps the bus open after the sources have ended, until it is dropped or the shutdown timeout is over.
+    #[must_use = "it holds nothing once it is dropped"]
+    pub fn hold_bus_open(&self) -> BusHold {
+        self.shared.holds().hold()
+    }
+
     /// A handle that works before, during and after [`run`](Self::run).
     #[must_use]
     pub fn handle(&self) -> CollectorHandle {
@@ -146,10 +154,11 @@ impl Collector {
     /// Runs all sources until SIGINT or SIGTERM (see [`CollectorConfig::handle_signals`]), until
     /// [`CollectorHandle::shutdown`], or until all have ended by themselves.
     ///
-    /// A source that fails does not disturb the others, and is started again as [`CollectorConfig::restart`] says. To stop, the shutdown signal of all sources is set; `stop` is
-    /// called once for each, when its `start` has returned, or at half of the shutdown timeout if it has not. Everything
-    /// the sources sent reaches the subscribers' queues, then the bus closes: subscribers can go on receiving what is
-    /// queued after `run` has returned. A second signal cuts the waiting short.
+    /// A source that fails does not disturb the others, and is started again as [`CollectorConfig::restart`] says. To stop,
+    /// the shutdown signal of all sources is set; `stop` is called once for each, when its `start` has returned, or at half
+    /// of the shutdown timeout if it has not. Everything the sources sent reaches the subscribers' queues; then the bus
+    /// closes, unless somebody [holds it open](Self::hold_bus_open). Subscribers can go on receiving what is queued after
+    /// `run` has returned. A second signal cuts the waiting short.
     ///
     /// `run` returns within [`CollectorConfig::shutdown_timeout`] of the wish to stop, whatever a source does. Dropping the
     /// future stops everything, without waiting for anything.

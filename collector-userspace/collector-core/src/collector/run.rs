@@ -130,6 +130,7 @@ impl Run {
             // They only have to be scheduled once more. If even that does not happen, dropping the set aborts them.
             let _ = timeout_at(start + timeout, self.pumps_end()).await;
         }
+        self.wait_for_holds(start + timeout).await;
         self.shared.bus.close();
     }
 
@@ -142,6 +143,19 @@ impl Run {
             () = all(&self.lanes, so, &self.changed) => {}
             () = sleep_until(until) => {}
             () = self.signals.next() => self.impatient = true,
+        }
+    }
+
+    /// Waits until nobody holds the bus open any more, but not beyond `until`.
+    async fn wait_for_holds(&mut self, until: Instant) {
+        let released = self.shared.holds().sources_ended();
+        if self.impatient {
+            return;
+        }
+        tokio::select! {
+            () = released => {}
+            () = sleep_until(until) => tracing::warn!("the bus closes although somebody holds it open: the shutdown timeout is over"),
+            () = self.signals.next() => {}
         }
     }
 

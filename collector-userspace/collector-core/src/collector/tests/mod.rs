@@ -1,5 +1,6 @@
 //! Behaviour of the collector: sources of every temper, shutdown, statistics.
 
+mod hold;
 mod restart;
 
 use std::future::Future;
