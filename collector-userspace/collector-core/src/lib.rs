@@ -13,7 +13,6 @@
 //! * [`Collector`], configured by [`CollectorConfig`]: runs the sources.
 //! * [`bus`]: how events go out, filtered, bounded, with every loss told.
 //! * [`analysis`]: chains of analyses of what happened, up to a verdict and an alert. Start at [`AnalysisChainCoordinator`].
-//! * [`condition`]: predicates over events, built by code or from SQL.
 //! * [`condition`]: predicates over events, from code or SQL. [`trigger`]: events that meet one ask for an analysis. Start at
 //!   [`TriggerManager`].
 //! * [`json`]: events as JSON lines, and the reference of that format.
@@ -24,6 +23,7 @@ mod collector;
 pub mod condition;
 mod config;
 pub mod event;
+mod instance;
 pub mod json;
 mod source;
 pub mod trigger;
@@ -38,16 +38,16 @@ pub use bus::{
     LocalEventBus, OverflowPolicy, SubscriberStatistics, Subscription, TopicPatternError, TryRecvError,
 };
 pub use collector::{
-    Collector, CollectorError, CollectorHandle, CollectorHealth, HealthStatus, RestartPolicy, RunError,
-    RuntimeStats, SourceFailure, SourceHealth, SourceState, SourceStats,
+    BusHold, Collector, CollectorError, CollectorHandle, CollectorHealth, HealthStatus, RestartPolicy,
+    RunError, RuntimeStats, SourceFailure, SourceHealth, SourceState, SourceStats,
 };
 pub use condition::{Condition, ConditionError, ConditionSet};
 pub use config::{CollectorConfig, ConfigError};
 pub use event::{
-    AnalysisType, Capture, CollectionEvent, Direction, EventMeta, ExecId, FilesystemEvent,
-    FilesystemEventKind, LossEvent, Namespaces, NetworkEvent, NetworkEventKind, PerformanceEvent,
-    ProcessEvent, ProcessEventKind, ProcessExit, ProcessRef, Protocol, Sequence, Text, TriggerPriority,
-    TriggerRequest,
+    AlertEvent, AlertReason, AlertSeverity, AnalysisType, Capture, CollectionEvent, Direction, EventMeta,
+    ExecId, FilesystemEvent, FilesystemEventKind, LossEvent, Namespaces, NetworkEvent, NetworkEventKind,
+    PerformanceEvent, ProcessEvent, ProcessEventKind, ProcessExit, ProcessRef, Protocol, Sequence, Text,
+    TriggerPriority, TriggerRequest,
 };
 pub use json::{EventJson, HostInfo, JsonLines};
 pub use source::{EventSource, SourceCaps};

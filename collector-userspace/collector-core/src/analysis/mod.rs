@@ -39,13 +39,14 @@ mod workflow;
 
 pub use tokio_util::sync::CancellationToken;
 
+pub use crate::event::{AlertReason, AlertSeverity};
 pub use analyzer::{AnalysisInput, AnalysisOutput, Analyzer};
 pub use config::{AnalysisChainConfig, AnalysisConfigError};
 pub use coordinator::AnalysisChainCoordinator;
 pub use defaults::{
-    Alert, AlertOutcome, AlertSeverity, AlertSink, AlertSinkError, AlertStatistics, AlertingAnalyzer,
-    CollectedSubject, CollectionAnalyzer, DetectionAnalyzer, Enrichment, EnrichmentAnalyzer, Reason,
-    RuleError, RuleMatch, SubjectKind, Verdict, VerdictRule,
+    Alert, AlertOutcome, AlertSink, AlertSinkError, AlertStatistics, AlertingAnalyzer, CollectedSubject,
+    CollectionAnalyzer, DetectionAnalyzer, Enrichment, EnrichmentAnalyzer, RuleError, RuleMatch, SubjectKind,
+    Verdict, VerdictRule,
 };
 pub use error::{AnalysisChainError, AnalysisError, RegisterError, StageError};
 pub use execution::ExecutionHandle;

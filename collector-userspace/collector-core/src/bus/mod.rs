@@ -81,16 +81,16 @@ impl BusEvent {
         self.kind.topic()
     }
 
-    /// The correlation id its publisher gave it, or the one a trigger request carries.
+    /// The correlation id its publisher gave it, or the one a trigger request or alert carries.
     #[must_use]
     pub fn correlation_id(&self) -> Option<&str> {
         let given = self.correlation.tags.correlation_id();
-        given.or_else(|| match &self.event {
-            CollectionEvent::TriggerRequest(request) if !request.correlation_id.is_empty() => {
-                Some(&request.correlation_id)
-            }
+        let carried = || match &self.event {
+            CollectionEvent::TriggerRequest(request) => Some(request.correlation_id.as_str()),
+            CollectionEvent::Alert(alert) => Some(alert.correlation_id.as_str()),
             _ => None,
-        })
+        };
+        given.or_else(|| carried().filter(|id| !id.is_empty()))
     }
 }
 

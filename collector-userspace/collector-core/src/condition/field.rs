@@ -69,15 +69,17 @@ macro_rules! fields {
     };
 }
 
-const EVERY: &[&str] = &["process", "network", "file", "performance", "trigger_request", "loss"];
+const EVERY: &[&str] = &["process", "network", "file", "performance", "trigger_request", "alert", "loss"];
 const PROCESS: &[&str] = &["process"];
 const NETWORK: &[&str] = &["network"];
 const FILE: &[&str] = &["file"];
 const LOSS: &[&str] = &["loss"];
-const ACTOR: &[&str] = &["process", "network", "file"];
-const CAPTURED: &[&str] = &["process", "network", "file", "performance", "loss"];
+const ALERT: &[&str] = &["alert"];
+const FILE_ALERT: &[&str] = &["file", "alert"];
+const ACTOR: &[&str] = &["process", "network", "file", "trigger_request", "alert"];
+const CAPTURED: &[&str] = &["process", "network", "file", "performance", "alert", "loss"];
 const DOMAIN: &[&str] = &["process", "network", "file", "loss"];
-const ABOUT: &[&str] = &["process", "network", "file", "performance", "trigger_request"];
+const ABOUT: &[&str] = &["process", "network", "file", "performance", "trigger_request", "alert"];
 const PROCESS_FILE: &[&str] = &["process", "file"];
 const PROCESS_NETWORK: &[&str] = &["process", "network"];
 const RESULT: &[&str] = &["process.exit", "network", "file"];
@@ -164,8 +166,8 @@ fields! {
     DurationNs "duration_ns" Integer PROCESS_NETWORK;
     /// Network and file: errno, 0 for success. Exit: the code, or minus the signal.
     Result "result" Integer RESULT;
-    /// Path of the file after the event.
-    Path "path" Text FILE;
+    /// Path of the file after the event; of an alert the file it is about.
+    Path "path" Text FILE_ALERT;
     /// Path of the file before a rename.
     OldPath "old_path" Text FILE;
     /// What a link points to.
@@ -210,6 +212,10 @@ fields! {
     Reason "reason" Text LOSS;
     /// How many events were lost.
     Count "count" Integer LOSS;
+    /// How bad an alert is: `low`, `medium`, `high` or `critical`.
+    Severity "severity" Text ALERT;
+    /// Ids of the rules for which an alert was raised.
+    Rules "rules" TextList ALERT;
 }
 
 impl Field {

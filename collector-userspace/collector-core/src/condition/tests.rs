@@ -196,11 +196,11 @@ fn kinds_follow_from_the_condition() {
     check_kinds("kind = 'file.open'", &["file.open"]);
     check_kinds("kind LIKE 'network.%' AND uid = 0", &["network."]);
     check_kinds("kind <> 'process.exec' AND ppid = 1", &["process.snapshot", "process.fork", "process.exit"]);
-    check_kinds("path = '/x' OR remote_port = 1", &["file.", "network."]);
+    check_kinds("path = '/x' OR remote_port = 1", &["file.", "network.", "alert"]);
     check_kinds("path = '/x' AND remote_port = 1", &[]);
     check_kinds("NOT (path = '/x' OR remote_port = 1)", &[]);
     check_kinds("path IS NULL", &[""]);
-    check_kinds("path IS NOT NULL", &["file."]);
+    check_kinds("path IS NOT NULL", &["file.", "alert"]);
     check_kinds("(path = '/x') IS NOT TRUE", &[""]);
     check_kinds("domain = 'file'", &["file.", "loss"]);
     check_kinds("domain = 'file' AND path = '/x'", &["file."]);

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::field::Field;
 use crate::event::{
-    Capture, CollectionEvent, Direction, ExecId, FilesystemEvent, LossEvent, NetworkEvent, NetworkEventKind,
-    ProcessEvent, ProcessEventKind, ProcessRef, Text,
+    AlertEvent, AlertReason, Capture, CollectionEvent, Direction, ExecId, FilesystemEvent, LossEvent,
+    NetworkEvent, NetworkEventKind, ProcessEvent, ProcessEventKind, ProcessRef, Text,
 };
 
 /// What an event has in a field.
@@ -32,6 +32,7 @@ pub(super) enum List<'a> {
     Words(&'a [&'static str]),
     Names(&'a [Arc<ProcessRef>]),
     Executables(&'a [Arc<ProcessRef>]),
+    Rules(&'a [AlertReason]),
 }
 
 impl<'a> List<'a> {
@@ -44,6 +45,7 @@ impl<'a> List<'a> {
                 .iter()
                 .filter_map(|process| process.executable.as_ref())
                 .any(|path| holds(path.as_bytes())),
+            Self::Rules(reasons) => reasons.iter().any(|reason| holds(reason.rule.as_bytes())),
         }
     }
 }
@@ -122,6 +124,7 @@ impl<'a> Value<'a> {
                 CollectionEvent::Network(_)
                 | CollectionEvent::Performance(_)
                 | CollectionEvent::TriggerRequest(_)
+                | CollectionEvent::Alert(_)
                 | CollectionEvent::Loss(_) => Self::Null,
             },
             Field::ExitCode => integer(ended(event).and_then(|exit| exit.code)),
@@ -131,7 +134,10 @@ impl<'a> Value<'a> {
                 None => ended(event).and_then(|exit| exit.duration),
             }),
             Field::Result => integer(result(event)),
-            Field::Path => named(file().map(|file| &file.path)),
+            Field::Path => match event {
+                CollectionEvent::Alert(alert) => text(alert.path.as_ref()),
+                _ => named(file().map(|file| &file.path)),
+            },
             Field::OldPath => text(file().and_then(|file| file.old_path.as_ref())),
             Field::Target => text(file().and_then(|file| file.target.as_ref())),
             Field::Inode => integer(file().and_then(|file| file.inode)),
@@ -156,6 +162,8 @@ impl<'a> Value<'a> {
             }
             Field::Reason => word(as_loss(event).map(|loss| loss.reason)),
             Field::Count => integer(as_loss(event).map(|loss| loss.count)),
+            Field::Severity => word(as_alert(event).map(|alert| alert.severity.name())),
+            Field::Rules => as_alert(event).map_or(Self::Null, |alert| Self::List(List::Rules(&alert.rules))),
         }
     }
 }
@@ -172,6 +180,10 @@ const fn as_file(event: &CollectionEvent) -> Option<&FilesystemEvent> {
     if let CollectionEvent::Filesystem(event) = event { Some(event) } else { None }
 }
 
+const fn as_alert(event: &CollectionEvent) -> Option<&AlertEvent> {
+    if let CollectionEvent::Alert(event) = event { Some(event) } else { None }
+}
+
 const fn as_loss(event: &CollectionEvent) -> Option<&LossEvent> {
     if let CollectionEvent::Loss(event) = event { Some(event) } else { None }
 }
@@ -181,10 +193,9 @@ fn actor(event: &CollectionEvent) -> Option<&ProcessRef> {
     match event {
         CollectionEvent::Network(event) => event.process.as_deref(),
         CollectionEvent::Filesystem(event) => event.process.as_deref(),
-        CollectionEvent::Process(_)
-        | CollectionEvent::Performance(_)
-        | CollectionEvent::TriggerRequest(_)
-        | CollectionEvent::Loss(_) => None,
+        CollectionEvent::TriggerRequest(event) => event.process.as_deref(),
+        CollectionEvent::Alert(event) => event.process.as_deref(),
+        CollectionEvent::Process(_) | CollectionEvent::Performance(_) | CollectionEvent::Loss(_) => None,
     }
 }
 
@@ -211,7 +222,9 @@ const fn domain(event: &CollectionEvent) -> Option<&'static str> {
         CollectionEvent::Process(_) => Some("process"),
         CollectionEvent::Network(_) => Some("network"),
         CollectionEvent::Filesystem(_) => Some("file"),
-        CollectionEvent::Performance(_) | CollectionEvent::TriggerRequest(_) => None,
+        CollectionEvent::Performance(_) | CollectionEvent::TriggerRequest(_) | CollectionEvent::Alert(_) => {
+            None
+        }
         CollectionEvent::Loss(loss) => Some(loss.domain),
     }
 }
@@ -237,9 +250,10 @@ fn result(event: &CollectionEvent) -> Option<i32> {
         }
         CollectionEvent::Network(event) => event.result,
         CollectionEvent::Filesystem(event) => event.result,
-        CollectionEvent::Performance(_) | CollectionEvent::TriggerRequest(_) | CollectionEvent::Loss(_) => {
-            None
-        }
+        CollectionEvent::Performance(_)
+        | CollectionEvent::TriggerRequest(_)
+        | CollectionEvent::Alert(_)
+        | CollectionEvent::Loss(_) => None,
     }
 }
 

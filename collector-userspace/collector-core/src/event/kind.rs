@@ -27,13 +27,14 @@ pub const KINDS: &[(&str, &str)] = &[
     ("performance.sample", "performance"),
     ("trigger.request", "trigger_request"),
     ("loss", "loss"),
+    ("alert", "alert"),
 ];
 
 /// The topic of each kind, in the order of [`KINDS`]: the names by which subscribers select with wildcards (see
 /// [`EventFilter::with_topic`](crate::EventFilter::with_topic)). Levels are divided by `/`.
 ///
 /// * `events/…`: what was observed. The second level is the domain as kinds spell it, the third what happened; `events/loss`
-///   has no third, because a loss belongs to every domain.
+///   and `events/alert` have no third, because losses and alerts belong to every domain.
 /// * `control/…`: what one part of the system asks of another; `control/trigger/request` so far. The rest is reserved.
 ///
 /// ```
@@ -63,6 +64,7 @@ pub const TOPICS: &[&str; KINDS.len()] = &[
     "events/performance/sample",
     "control/trigger/request",
     "events/loss",
+    "events/alert",
 ];
 
 /// A kind as an index into [`KINDS`].
@@ -97,6 +99,7 @@ impl KindIndex {
             CollectionEvent::Performance(_) => 16,
             CollectionEvent::TriggerRequest(_) => 17,
             CollectionEvent::Loss(_) => 18,
+            CollectionEvent::Alert(_) => 19,
         })
     }
 
@@ -224,7 +227,10 @@ const fn same(a: &str, b: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{FilesystemEvent, NetworkEvent, PerformanceEvent, ProcessEvent};
+    use crate::event::TriggerRequest;
+    use crate::event::{
+        AlertEvent, FilesystemEvent, LossEvent, NetworkEvent, PerformanceEvent, ProcessEvent,
+    };
 
     #[test]
     fn the_table_agrees_with_the_events() {
@@ -237,11 +243,19 @@ mod tests {
             .map(|kind| CollectionEvent::Network(NetworkEvent { kind, ..NetworkEvent::default() }));
         let file = [Create, Open, Modify, Delete, Rename, Link, Attributes]
             .map(|kind| CollectionEvent::Filesystem(FilesystemEvent { kind, ..FilesystemEvent::default() }));
-        let sample = CollectionEvent::Performance(PerformanceEvent::default());
-        for event in process.into_iter().chain(network).chain(file).chain([sample]) {
+        let others = [
+            CollectionEvent::Performance(PerformanceEvent::default()),
+            CollectionEvent::TriggerRequest(TriggerRequest::default()),
+            CollectionEvent::Alert(AlertEvent::default()),
+            CollectionEvent::Loss(LossEvent::default()),
+        ];
+        let mut seen = 0;
+        for event in process.into_iter().chain(network).chain(file).chain(others) {
             let (kind, domain) = KINDS[usize::from(KindIndex::of(&event).0)];
             assert_eq!((kind, domain), (event.kind(), event.event_type()));
+            seen += 1;
         }
+        assert_eq!(seen, KINDS.len());
     }
 
     #[test]

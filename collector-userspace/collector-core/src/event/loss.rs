@@ -26,3 +26,19 @@ pub struct LossEvent {
     /// Last missing sequence number.
     pub last_seq: Option<u64>,
 }
+
+impl Default for LossEvent {
+    fn default() -> Self {
+        Self {
+            timestamp: SystemTime::UNIX_EPOCH,
+            meta: EventMeta::default(),
+            domain: "",
+            kind: None,
+            reason: "",
+            count: 0,
+            cpu: None,
+            first_seq: None,
+            last_seq: None,
+        }
+    }
+}

@@ -4,6 +4,7 @@
 //! leaves the rest: an absent field is absent everywhere downstream, never a made-up value. Strings that came
 //! from the kernel as bytes are [`OsString`](std::ffi::OsString)-like: see [`Text`].
 
+mod alert;
 mod file;
 mod kind;
 mod loss;
@@ -14,8 +15,10 @@ mod process;
 mod text;
 mod trigger;
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
+pub use alert::{AlertEvent, AlertReason, AlertSeverity};
 pub use file::{FilesystemEvent, FilesystemEventKind};
 pub use kind::{KINDS, TOPICS};
 pub(crate) use kind::{KindIndex, KindSet};
@@ -72,6 +75,8 @@ pub enum CollectionEvent {
     Performance(PerformanceEvent),
     /// A request to analyse something.
     TriggerRequest(TriggerRequest),
+    /// Something that somebody should know.
+    Alert(AlertEvent),
     /// Events that were lost, and how many: a hole in the stream, stated in the stream.
     Loss(LossEvent),
 }
@@ -86,11 +91,12 @@ impl CollectionEvent {
             Self::Filesystem(event) => event.timestamp,
             Self::Performance(event) => event.timestamp,
             Self::TriggerRequest(event) => event.timestamp,
+            Self::Alert(event) => event.timestamp,
             Self::Loss(event) => event.timestamp,
         }
     }
 
-    /// The domain: `process`, `network`, `filesystem`, `performance`, `trigger_request` or `loss`.
+    /// The domain: `process`, `network`, `filesystem`, `performance`, `trigger_request`, `alert` or `loss`.
     #[must_use]
     pub const fn event_type(&self) -> &'static str {
         match self {
@@ -99,6 +105,7 @@ impl CollectionEvent {
             Self::Filesystem(_) => "filesystem",
             Self::Performance(_) => "performance",
             Self::TriggerRequest(_) => "trigger_request",
+            Self::Alert(_) => "alert",
             Self::Loss(_) => "loss",
         }
     }
@@ -112,6 +119,7 @@ impl CollectionEvent {
             Self::Filesystem(event) => event.kind.name(),
             Self::Performance(_) => "performance.sample",
             Self::TriggerRequest(_) => "trigger.request",
+            Self::Alert(_) => "alert",
             Self::Loss(_) => "loss",
         }
     }
@@ -131,6 +139,7 @@ impl CollectionEvent {
             Self::Filesystem(event) => event.pid,
             Self::Performance(event) => event.pid,
             Self::TriggerRequest(event) => event.target_pid,
+            Self::Alert(event) => event.pid,
             Self::Loss(_) => None,
         }
     }
@@ -143,6 +152,7 @@ impl CollectionEvent {
             Self::Network(event) => Some(&event.meta),
             Self::Filesystem(event) => Some(&event.meta),
             Self::Performance(event) => Some(&event.meta),
+            Self::Alert(event) => Some(&event.meta),
             Self::Loss(event) => Some(&event.meta),
             Self::TriggerRequest(_) => None,
         }
@@ -155,7 +165,22 @@ impl CollectionEvent {
             Self::Process(event) => event.exec_id,
             Self::Network(event) => event.process.as_ref()?.exec_id,
             Self::Filesystem(event) => event.process.as_ref()?.exec_id,
-            Self::Performance(_) | Self::TriggerRequest(_) | Self::Loss(_) => None,
+            Self::TriggerRequest(event) => event.process.as_ref()?.exec_id,
+            Self::Alert(event) => event.process.as_ref()?.exec_id,
+            Self::Performance(_) | Self::Loss(_) => None,
+        }
+    }
+
+    /// The process behind the event in short, where more than its pid is known. Costs nothing but for process events.
+    #[must_use]
+    pub fn process(&self) -> Option<Arc<ProcessRef>> {
+        match self {
+            Self::Process(event) => Some(Arc::new(event.into())),
+            Self::Network(event) => event.process.clone(),
+            Self::Filesystem(event) => event.process.clone(),
+            Self::TriggerRequest(event) => event.process.clone(),
+            Self::Alert(event) => event.process.clone(),
+            Self::Performance(_) | Self::Loss(_) => None,
         }
     }
 
@@ -166,6 +191,7 @@ impl CollectionEvent {
             Self::Network(event) => Some(&mut event.meta),
             Self::Filesystem(event) => Some(&mut event.meta),
             Self::Performance(event) => Some(&mut event.meta),
+            Self::Alert(event) => Some(&mut event.meta),
             Self::Loss(event) => Some(&mut event.meta),
             Self::TriggerRequest(_) => None,
         }

@@ -73,6 +73,20 @@ pub struct ProcessRef {
     pub container_id: Option<Arc<str>>,
 }
 
+impl From<&ProcessEvent> for ProcessRef {
+    /// The process an event is about.
+    fn from(event: &ProcessEvent) -> Self {
+        Self {
+            pid: event.pid,
+            exec_id: event.exec_id,
+            name: event.name.as_str().into(),
+            executable: event.executable_path.clone(),
+            uid: event.uid,
+            container_id: event.container_id.clone(),
+        }
+    }
+}
+
 /// Inode numbers of a process's namespaces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Namespaces {

@@ -1,7 +1,10 @@
 //! Requests to analyse something.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::SystemTime;
+
+use super::{ProcessRef, Text};
 
 /// Analyses a collector may offer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -51,12 +54,35 @@ pub struct TriggerRequest {
     pub priority: TriggerPriority,
     /// Process to look at.
     pub target_pid: Option<u32>,
-    /// File to look at.
+    /// File to look at. Lossy where the path is not UTF-8, see `target_bytes`.
     pub target_path: Option<String>,
+    /// The same path byte for byte, where it is not UTF-8.
+    pub target_bytes: Option<Text>,
+    /// The process, where more than its pid is known.
+    pub process: Option<Arc<ProcessRef>>,
     /// Ties request, result and alert together.
     pub correlation_id: String,
     /// Further facts.
     pub metadata: HashMap<String, String>,
     /// When it was made.
     pub timestamp: SystemTime,
+}
+
+impl Default for TriggerRequest {
+    /// Asks nobody for nothing.
+    fn default() -> Self {
+        Self {
+            trigger_id: String::new(),
+            target_collector: String::new(),
+            analysis_type: AnalysisType::Custom(String::new()),
+            priority: TriggerPriority::default(),
+            target_pid: None,
+            target_path: None,
+            target_bytes: None,
+            process: None,
+            correlation_id: String::new(),
+            metadata: HashMap::new(),
+            timestamp: SystemTime::UNIX_EPOCH,
+        }
+    }
 }

@@ -94,10 +94,16 @@
 //!   `process` with the `pid` it belongs to.
 //! * `trigger.request` has `trigger`: `trigger_id`, `target_collector`, `analysis_type` (`binary_hash`, `memory_analysis`,
 //!   `yara_scan`, `network_analysis`, `behavioral_analysis` or `custom:NAME`), `priority` (`low`, `normal`, `high`,
-//!   `critical`), `target_pid`, `target_path`, `correlation_id`, `metadata` (object of strings).
+//!   `critical`), `target_pid`, `target_path` (lossy where it is not UTF-8), `correlation_id`, `metadata` (object of strings);
+//!   and `process`, if it is about one.
+//! * `alert` has `process` (short), if it is about one, and `alert`: `alert_id`, `severity` (`low`, `medium`, `high`, `critical`),
+//!   `title`, `rules` (array of `rule`, `description`, `severity`, `evidence`), `unasked` (ids of rules that could not be
+//!   asked), `condition` (the trigger condition that began it), `correlation_id`, `path`, `size`, `sha256`, `blake3`. `path`
+//!   follows `encoding`.
 //! * `loss` has `loss`: `domain` (`process`, `network`, `file`, `subscriber`), `kind` of the lost events, `reason`
 //!   (`ring_full`, `queue_full`…), `count`, `cpu`, `first_seq`, `last_seq`.
 
+mod alert;
 mod compact;
 mod digits;
 mod file;
@@ -170,7 +176,14 @@ impl Serialize for EventJson<'_> {
                 line.some("process", process::Short::of(None, event.pid))?;
                 line.put("performance", &other::Performance(event))?;
             }
-            CollectionEvent::TriggerRequest(request) => line.put("trigger", &other::Trigger(request))?,
+            CollectionEvent::TriggerRequest(request) => {
+                line.some("process", process::Short::of(request.process.as_deref(), request.target_pid))?;
+                line.put("trigger", &other::Trigger(request))?;
+            }
+            CollectionEvent::Alert(alert) => {
+                line.some("process", process::Short::of(alert.process.as_deref(), alert.pid))?;
+                line.put("alert", &alert::Alert(alert))?;
+            }
             CollectionEvent::Loss(loss) => line.put("loss", &other::Loss(loss))?,
         }
         line.end()

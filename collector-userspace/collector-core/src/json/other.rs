@@ -32,6 +32,8 @@ impl Serialize for Trigger<'_> {
             priority,
             target_pid,
             target_path,
+            target_bytes: _,
+            process: _,
             correlation_id,
             metadata,
             timestamp: _,

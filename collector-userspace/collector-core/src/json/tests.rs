@@ -241,6 +241,7 @@ fn measurements_trigger_requests_and_losses() {
             correlation_id: "c-1".to_owned(),
             metadata: HashMap::from([("b".to_owned(), "2".to_owned()), ("a".to_owned(), "1".to_owned())]),
             timestamp: at(0),
+            ..TriggerRequest::default()
         }));
     }
     let loss = LossEvent {
@@ -263,6 +264,35 @@ fn measurements_trigger_requests_and_losses() {
         last_seq: None,
         ..loss
     }));
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn alerts() {
+    let full = AlertEvent {
+        alert_id: "a-1".to_owned(),
+        severity: AlertSeverity::High,
+        title: "/tmp/x: known-bad".to_owned(),
+        rules: vec![AlertReason {
+            rule: "known-bad".to_owned(),
+            description: "seen before".to_owned(),
+            severity: AlertSeverity::High,
+            evidence: "sha256 ab".to_owned(),
+        }],
+        unasked: vec!["other".to_owned()],
+        condition: Some("from-tmp".to_owned()),
+        correlation_id: "c-1".to_owned(),
+        pid: Some(7),
+        process: Some(shell()),
+        path: Some(Text::from(&b"/tmp/\xff"[..])),
+        size: Some(3),
+        sha256: Some("ab".to_owned()),
+        blake3: Some("cd".to_owned()),
+        timestamp: at(0),
+        meta: EventMeta { source: "analysis", ..EventMeta::default() },
+    };
+    let text = line_of(&CollectionEvent::Alert(full))
+        + &line_of(&CollectionEvent::Alert(AlertEvent { pid: Some(7), ..AlertEvent::default() }));
     insta::assert_snapshot!(text);
 }
 

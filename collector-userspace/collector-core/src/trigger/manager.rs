@@ -14,7 +14,7 @@ use super::error::TriggerError;
 use super::limits::{Rate, Recent};
 use super::queue::{Pushed, Queue};
 use super::statistics::{TriggerCounts, TriggerStatistics};
-use crate::event::{AnalysisType, CollectionEvent, ExecId, TriggerRequest};
+use crate::event::{AnalysisType, CollectionEvent, ExecId, Text, TriggerRequest};
 
 /// Turns events into requests for analysis. Clones are handles to the same one.
 ///
@@ -134,7 +134,6 @@ impl TriggerManager {
             pending: 0,
             closed: false,
         };
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let shared = Shared {
             conditions: RwLock::new(Conditions::new(&config.suspicious)),
             config,
@@ -142,7 +141,7 @@ impl TriggerManager {
             ready: Notify::new(),
             evaluated: AtomicU64::new(0),
             next_id: AtomicU64::new(1),
-            instance: since.as_secs() as u32 ^ since.subsec_nanos(),
+            instance: crate::instance::number(),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -317,7 +316,8 @@ impl Shared {
     /// A condition is met: makes a request of it, unless a limit says no.
     fn request(&self, condition: &TriggerCondition, event: &CollectionEvent) -> Option<TriggerRequest> {
         let now = Instant::now();
-        let (pid, path) = (event.pid(), target_path(event));
+        let (pid, file) = (event.pid(), target(event));
+        let path = file.as_ref().map(|file| file.to_string_lossy().into_owned());
         let key = Key {
             collector: condition.target_collector.clone(),
             analysis: condition.analysis_type.clone(),
@@ -347,6 +347,8 @@ impl Shared {
             priority: condition.priority,
             target_pid: pid,
             target_path: path,
+            target_bytes: file.filter(|file| file.as_str().is_none()),
+            process: event.process(),
             correlation_id: event
                 .exec_id()
                 .map_or_else(|| format!("{:08x}-{id}", self.instance), |id| id.to_string()),
@@ -373,15 +375,17 @@ impl Shared {
 }
 
 /// What an event asks to be looked at: the file it is about, or what the process runs.
-fn target_path(event: &CollectionEvent) -> Option<String> {
-    let text = match event {
-        CollectionEvent::Process(event) => event.executable_path.as_ref()?,
-        CollectionEvent::Filesystem(event) => &event.path,
-        CollectionEvent::Network(event) => event.process.as_ref()?.executable.as_ref()?,
-        CollectionEvent::TriggerRequest(request) => return request.target_path.clone(),
-        CollectionEvent::Performance(_) | CollectionEvent::Loss(_) => return None,
-    };
-    Some(text.to_string_lossy().into_owned())
+fn target(event: &CollectionEvent) -> Option<Text> {
+    match event {
+        CollectionEvent::Process(event) => event.executable_path.clone(),
+        CollectionEvent::Filesystem(event) => Some(event.path.clone()),
+        CollectionEvent::Network(event) => event.process.as_ref()?.executable.clone(),
+        CollectionEvent::TriggerRequest(request) => {
+            request.target_bytes.clone().or_else(|| request.target_path.as_deref().map(Text::from))
+        }
+        CollectionEvent::Alert(alert) => alert.path.clone(),
+        CollectionEvent::Performance(_) | CollectionEvent::Loss(_) => None,
+    }
 }
 
 fn metadata(condition: &TriggerCondition, event: &CollectionEvent) -> HashMap<String, String> {

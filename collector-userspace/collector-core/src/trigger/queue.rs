@@ -93,28 +93,15 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-    use std::time::SystemTime;
 
     use TriggerPriority::{Critical, High, Low, Normal};
 
     use super::*;
-    use crate::event::AnalysisType;
 
     const AGEING: Duration = Duration::from_secs(10);
 
     fn request(id: &str, priority: TriggerPriority) -> TriggerRequest {
-        TriggerRequest {
-            trigger_id: id.to_owned(),
-            target_collector: "c".to_owned(),
-            analysis_type: AnalysisType::BinaryHash,
-            priority,
-            target_pid: None,
-            target_path: None,
-            correlation_id: String::new(),
-            metadata: HashMap::new(),
-            timestamp: SystemTime::UNIX_EPOCH,
-        }
+        TriggerRequest { trigger_id: id.to_owned(), priority, ..TriggerRequest::default() }
     }
 
     /// The ids in the order in which they are taken, all at `now`.

@@ -48,7 +48,7 @@ impl TriggerHandlerError {
 impl TriggerManager {
     /// Looks at every event on the bus until that closes, publishes the requests there as
     /// [`CollectionEvent::TriggerRequest`], and runs the handlers, as many at once as their collectors say. Requests
-    /// themselves are not looked at. Returns when the bus is closed and the analyses that ran then are done.
+    /// themselves and alerts are not looked at: what a trigger leads to must not lead to triggers. Returns when the bus is closed and the analyses that ran then are done.
     ///
     /// `subscription` says under which id, with which queue and which filter; events that its queue drops are not looked at,
     /// which its statistics show.
@@ -70,7 +70,8 @@ impl TriggerManager {
             while events.recv_many(&mut batch, BATCH).await > 0 {
                 let mut requests = Vec::new();
                 for event in batch.drain(..) {
-                    if !matches!(event.event, CollectionEvent::TriggerRequest(_)) {
+                    if !matches!(event.event, CollectionEvent::TriggerRequest(_) | CollectionEvent::Alert(_))
+                    {
                         requests.extend(self.evaluate(&event.event));
                     }
                 }

@@ -324,32 +324,40 @@ async fn a_program_started_from_tmp_is_hashed_and_alerts() {
     let directory = tempfile::Builder::new().tempdir_in("/tmp").unwrap();
     let program = directory.path().join("tool");
     std::fs::write(&program, "abc").unwrap();
-    let (alert, mut alerts) = mpsc::channel(10);
-    let chain = AnalysisChainCoordinator::with_alert_sink(AnalysisChainConfig::default(), alert).unwrap();
     let bus = LocalEventBus::new(EventBusConfig::default()).await.unwrap();
     bus.start().await.unwrap();
+    let config = AnalysisChainConfig::default();
+    let chain = AnalysisChainCoordinator::with_alert_sink(config, bus.clone()).unwrap();
     let manager = manager();
     let from_tmp = ConditionType::Sql("kind = 'process.exec' AND executable LIKE '/tmp/%'".to_owned());
     manager.register_condition(condition("from-tmp", from_tmp)).unwrap();
+    // Met by alerts: if those were looked at, there would be no end of them.
+    let any = ConditionType::Sql("kind = 'alert'".to_owned());
+    manager.register_condition(condition("alerts", any)).unwrap();
+    let mut alerts = bus.subscribe(EventFilter::new().with_event_type(CollectionEvent::Alert)).await.unwrap();
     let handler: Arc<dyn TriggerHandler> = Arc::new(ChainHandler::new("hasher", Arc::new(chain)));
     let serving = tokio::spawn({
         let (manager, bus) = (manager.clone(), bus.clone());
         async move { manager.serve(&bus, EventSubscription::new("triggers"), [handler]).await }
     });
-    while bus.statistics().active_subscribers == 0 {
+    while bus.statistics().active_subscribers < 2 {
         tokio::task::yield_now().await;
     }
     for path in ["/usr/bin/true", program.to_str().unwrap()] {
         bus.publish(CollectionEvent::Process(exec(5, "tool", path))).await.unwrap();
     }
-    let alert = tokio::time::timeout(Duration::from_secs(10), alerts.recv()).await.expect("in time").unwrap();
-    assert_eq!(&*alert.correlation_id, "00000001-5-5-00000007");
-    let digests = alert.digests.unwrap();
+    let event = tokio::time::timeout(Duration::from_secs(10), alerts.recv()).await.expect("in time").unwrap();
+    assert_eq!(event.correlation_id(), Some("00000001-5-5-00000007"));
+    let CollectionEvent::Alert(alert) = &event.event else { panic!("{event:?}") };
     let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-    assert_eq!((digests.sha256.to_string(), digests.size), (abc.to_owned(), 3));
+    assert_eq!((alert.sha256.as_deref(), alert.size), (Some(abc), Some(3)));
+    assert_eq!((alert.condition.as_deref(), alert.pid), (Some("from-tmp"), Some(5)));
+    assert_eq!(alert.process.as_ref().unwrap().executable, Some(program.to_str().unwrap().into()));
+    assert_eq!(alert.severity, crate::AlertSeverity::Medium);
     bus.shutdown().await;
     serving.await.unwrap().unwrap();
     assert_eq!(manager.statistics().totals().succeeded, 1);
+    assert!(alerts.recv().await.is_none());
 }
 
 #[tokio::test]

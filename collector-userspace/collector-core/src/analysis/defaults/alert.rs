@@ -9,15 +9,15 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::collect::CollectedSubject;
-use super::detect::Reason;
-use super::rule::AlertSeverity;
 use crate::analysis::hash::FileDigests;
 use crate::analysis::{AnalysisError, AnalysisInput, AnalysisOutput, AnalysisStage, Analyzer, ExecutionId};
+use crate::bus::LocalEventBus;
+use crate::event::{AlertEvent, AlertReason, AlertSeverity, CollectionEvent, EventMeta, Text};
 
-/// Something that somebody should know.
+/// What [`AlertingAnalyzer`] hands to a sink. On a bus it is an [`AlertEvent`].
 ///
 /// ```text
-/// id              analysis-17/alerting        the same for every attempt to deliver it
+/// id              5f3a9b1c-analysis-17/alerting
 /// severity        high                        of the worst reason
 /// title           /tmp/x: known-bad           the path or process, and the rules
 /// execution, correlation_id, created          which execution made it, for what, and when
@@ -29,7 +29,7 @@ use crate::analysis::{AnalysisError, AnalysisInput, AnalysisOutput, AnalysisStag
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Alert {
-    /// Names it, for this run of the program.
+    /// Names it, among those of other coordinators and other runs as well. The same for every attempt to deliver it.
     pub id: String,
     /// How bad it is.
     pub severity: AlertSeverity,
@@ -46,7 +46,7 @@ pub struct Alert {
     /// Digests of the file, if it could be hashed.
     pub digests: Option<FileDigests>,
     /// Why, at least one.
-    pub reasons: Vec<Reason>,
+    pub reasons: Vec<AlertReason>,
     /// Ids of rules that could not be asked.
     pub unasked: Vec<String>,
 }
@@ -69,6 +69,49 @@ impl AlertSink for mpsc::Sender<Alert> {
             mpsc::error::TrySendError::Full(_) => AlertSinkError::Full { capacity: self.max_capacity() },
             mpsc::error::TrySendError::Closed(_) => AlertSinkError::Closed,
         })
+    }
+}
+
+/// A bus publishes it as a [`CollectionEvent::Alert`], whose `source` is `analysis`.
+#[async_trait]
+impl AlertSink for LocalEventBus {
+    async fn deliver(&self, alert: &Alert) -> Result<(), AlertSinkError> {
+        // A bus that refuses is closed.
+        self.publish(CollectionEvent::Alert(alert.into())).await.map_err(|_| AlertSinkError::Closed)
+    }
+}
+
+impl From<&Alert> for AlertEvent {
+    fn from(alert: &Alert) -> Self {
+        let Alert {
+            id,
+            severity,
+            title,
+            execution: _,
+            correlation_id,
+            created,
+            subject,
+            digests,
+            reasons,
+            unasked,
+        } = alert;
+        Self {
+            alert_id: id.clone(),
+            severity: *severity,
+            title: title.clone(),
+            rules: reasons.clone(),
+            unasked: unasked.clone(),
+            condition: subject.condition().map(str::to_owned),
+            correlation_id: correlation_id.to_string(),
+            pid: subject.pid,
+            process: subject.process.clone(),
+            path: subject.path.as_deref().map(|path| Text::from(path.as_os_str().as_encoded_bytes())),
+            size: digests.as_ref().map(|digests| digests.size).or(subject.size),
+            sha256: digests.as_ref().map(|digests| digests.sha256.to_string()),
+            blake3: digests.as_ref().map(|digests| digests.blake3.to_string()),
+            timestamp: *created,
+            meta: EventMeta { source: "analysis", ..EventMeta::default() },
+        }
     }
 }
 
@@ -154,17 +197,19 @@ impl AlertCounters {
 pub struct AlertingAnalyzer {
     sink: Option<Arc<dyn AlertSink>>,
     counters: Arc<AlertCounters>,
+    /// Tells the ids of this coordinator from those of another.
+    instance: u32,
 }
 
 impl AlertingAnalyzer {
-    pub(crate) const fn new(sink: Option<Arc<dyn AlertSink>>, counters: Arc<AlertCounters>) -> Self {
-        Self { sink, counters }
+    pub(crate) fn new(sink: Option<Arc<dyn AlertSink>>, counters: Arc<AlertCounters>) -> Self {
+        Self { sink, counters, instance: crate::instance::number() }
     }
 }
 
 impl std::fmt::Debug for AlertingAnalyzer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { sink, counters } = self;
+        let Self { sink, counters, instance: _ } = self;
         f.debug_struct("AlertingAnalyzer")
             .field("routed", &sink.is_some())
             .field("counters", counters)
@@ -196,8 +241,8 @@ impl Analyzer for AlertingAnalyzer {
         let Some(severity) = verdict.severity else {
             return Ok(AnalysisOutput::Alert(AlertOutcome::NotNeeded));
         };
-        let alert = Arc::new(alert(&input, severity, &verdict.reasons, &verdict.unasked));
-        let Self { sink, counters } = self;
+        let Self { sink, counters, instance } = self;
+        let alert = Arc::new(alert(*instance, &input, severity, &verdict.reasons, &verdict.unasked));
         let Some(sink) = sink else {
             counters.unrouted.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(alert = alert.id, title = alert.title, "an alert goes nowhere: no sink is set");
@@ -212,7 +257,13 @@ impl Analyzer for AlertingAnalyzer {
     }
 }
 
-fn alert(input: &AnalysisInput, severity: AlertSeverity, reasons: &[Reason], unasked: &[String]) -> Alert {
+fn alert(
+    instance: u32,
+    input: &AnalysisInput,
+    severity: AlertSeverity,
+    reasons: &[AlertReason],
+    unasked: &[String],
+) -> Alert {
     let subject = input.known().into_owned();
     let what = match (&subject.path, &subject.process_name, subject.pid) {
         (Some(path), ..) => path.display().to_string(),
@@ -222,7 +273,7 @@ fn alert(input: &AnalysisInput, severity: AlertSeverity, reasons: &[Reason], una
     };
     let rules: Vec<_> = reasons.iter().map(|reason| reason.rule.as_str()).collect();
     Alert {
-        id: format!("{}/{}", input.execution, input.stage_id),
+        id: format!("{instance:08x}-{}/{}", input.execution, input.stage_id),
         severity,
         title: format!("{what}: {}", rules.join(", ")),
         execution: input.execution,

@@ -14,7 +14,8 @@ use crate::analysis::hash::HashError;
 use crate::analysis::subject::{AnalysisSubject, AnalysisTarget};
 use crate::analysis::{AnalysisError, AnalysisInput, AnalysisOutput, AnalysisStage, Analyzer};
 use crate::event::{
-    CollectionEvent, ExecId, FilesystemEvent, NetworkEvent, ProcessEvent, Text, TriggerRequest,
+    AlertEvent, CollectionEvent, ExecId, FilesystemEvent, NetworkEvent, ProcessEvent, ProcessRef, Text,
+    TriggerRequest,
 };
 
 /// What a subject is.
@@ -47,6 +48,8 @@ pub struct CollectedSubject {
     pub exec_id: Option<ExecId>,
     /// Name of that process.
     pub process_name: Option<String>,
+    /// That process in short, if the subject says more of it than its pid.
+    pub process: Option<Arc<ProcessRef>>,
     /// Container of that process.
     pub container_id: Option<String>,
     /// Size of the file in bytes, as the event says, or else as it is now.
@@ -78,6 +81,13 @@ impl CollectedSubject {
         Self { metadata: subject.metadata().clone(), ..known }
     }
 
+    /// The trigger condition that began it, if one did.
+    #[must_use]
+    pub fn condition(&self) -> Option<&str> {
+        let of_trigger = self.kind == SubjectKind::Trigger;
+        self.metadata.get("condition").filter(|_| of_trigger).map(String::as_str)
+    }
+
     /// The path, if it leads from here to the file it was seen for: the same path in a container is another file, and
     /// the digest of another file is worse than none.
     pub(crate) fn path_from_here(&self) -> Result<Option<PathBuf>, HashError> {
@@ -98,6 +108,7 @@ fn of_event(event: &CollectionEvent) -> CollectedSubject {
         CollectionEvent::Filesystem(event) => of_file(event),
         CollectionEvent::Network(event) => of_connection(event),
         CollectionEvent::TriggerRequest(request) => return of_trigger(request),
+        CollectionEvent::Alert(alert) => of_alert(alert),
         CollectionEvent::Performance(_) | CollectionEvent::Loss(_) => CollectedSubject::default(),
     };
     CollectedSubject {
@@ -113,6 +124,7 @@ fn of_process(event: &ProcessEvent) -> CollectedSubject {
     CollectedSubject {
         path: event.executable_path.as_ref().and_then(to_path),
         process_name: Some(event.name.clone()).filter(|name| !name.is_empty()),
+        process: Some(Arc::new(ProcessRef::from(event))),
         container_id: event.container_id.as_deref().map(str::to_owned),
         process_started: event.start_time,
         reported_hash: event.executable_hash.clone(),
@@ -121,33 +133,49 @@ fn of_process(event: &ProcessEvent) -> CollectedSubject {
 }
 
 fn of_file(event: &FilesystemEvent) -> CollectedSubject {
-    let process = event.process.as_deref();
     CollectedSubject {
         path: to_path(&event.path),
-        process_name: process.map(|process| process.name.to_string_lossy().into_owned()),
-        container_id: process.and_then(|process| process.container_id.as_deref()).map(str::to_owned),
         size: event.size,
         reported_hash: event.file_hash.clone(),
-        ..CollectedSubject::default()
+        ..by_process(event.process.as_ref())
     }
 }
 
 fn of_connection(event: &NetworkEvent) -> CollectedSubject {
-    let process = event.process.as_deref();
+    let process = event.process.as_ref();
     CollectedSubject {
         path: process.and_then(|process| process.executable.as_ref()).and_then(to_path),
-        process_name: process.map(|process| process.name.to_string_lossy().into_owned()),
-        container_id: process.and_then(|process| process.container_id.as_deref()).map(str::to_owned),
-        ..CollectedSubject::default()
+        ..by_process(process)
+    }
+}
+
+fn of_alert(alert: &AlertEvent) -> CollectedSubject {
+    CollectedSubject {
+        path: alert.path.as_ref().and_then(to_path),
+        size: alert.size,
+        ..by_process(alert.process.as_ref())
     }
 }
 
 fn of_trigger(request: &TriggerRequest) -> CollectedSubject {
+    let lossy = || request.target_path.as_deref().filter(|path| !path.is_empty()).map(PathBuf::from);
     CollectedSubject {
         kind: SubjectKind::Trigger,
-        path: request.target_path.as_deref().filter(|path| !path.is_empty()).map(PathBuf::from),
+        path: request.target_bytes.as_ref().and_then(to_path).or_else(lossy),
         pid: request.target_pid,
+        exec_id: request.process.as_ref().and_then(|process| process.exec_id),
         observed: Some(request.timestamp),
+        ..by_process(request.process.as_ref())
+    }
+}
+
+/// What a process in short says.
+fn by_process(process: Option<&Arc<ProcessRef>>) -> CollectedSubject {
+    let name = process.map(|process| process.name.to_string_lossy().into_owned());
+    CollectedSubject {
+        process: process.cloned(),
+        process_name: name.filter(|name| !name.is_empty()),
+        container_id: process.and_then(|process| process.container_id.as_deref()).map(str::to_owned),
         ..CollectedSubject::default()
     }
 }

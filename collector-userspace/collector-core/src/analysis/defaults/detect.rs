@@ -1,13 +1,13 @@
 //! Detection: a verdict on the executable, with reasons.
 
-use std::path::Path;
-
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use super::rule::{AlertSeverity, RuleError, RuleMatch, VerdictRule, plain};
+use super::collect::CollectedSubject;
+use super::rule::{RuleError, RuleMatch, VerdictRule, plain};
 use crate::analysis::hash::FileDigests;
 use crate::analysis::{AnalysisError, AnalysisInput, AnalysisOutput, AnalysisStage, Analyzer};
+use crate::event::{AlertReason, AlertSeverity};
 
 /// What the rules say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Verdict {
     /// The severity of the worst reason; `None` if no rule holds.
     pub severity: Option<AlertSeverity>,
     /// The rules that hold, in the order of the configuration.
-    pub reasons: Vec<Reason>,
+    pub reasons: Vec<AlertReason>,
     /// Ids of rules that could not be asked, because the path or the digests are not known. A verdict without reasons
     /// says less the more of these there are.
     pub unasked: Vec<String>,
@@ -28,20 +28,6 @@ impl Verdict {
     pub const fn is_positive(&self) -> bool {
         self.severity.is_some()
     }
-}
-
-/// A rule that holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Reason {
-    /// Id of the rule.
-    pub rule: String,
-    /// Its description.
-    pub description: String,
-    /// Its severity.
-    pub severity: AlertSeverity,
-    /// What it holds for: `sha256 …`, `blake3 …` or `/tmp/x lies in /tmp`.
-    pub evidence: String,
 }
 
 /// Runs [`AnalysisStage::Detection`]: asks each rule and gives a [`Verdict`].
@@ -66,10 +52,10 @@ impl DetectionAnalyzer {
         Ok(Self { rules: rules.collect() })
     }
 
-    /// The verdict on a file of which these are known.
+    /// The verdict on a subject of which these are known.
     #[must_use]
-    pub fn judge(&self, path: Option<&Path>, digests: Option<&FileDigests>) -> Verdict {
-        let path = path.map(plain);
+    pub fn judge(&self, subject: &CollectedSubject, digests: Option<&FileDigests>) -> Verdict {
+        let path = subject.path.as_deref().map(plain);
         let mut verdict = Verdict::default();
         for VerdictRule { id, description, severity, matches } in &self.rules {
             let evidence = match matches {
@@ -82,6 +68,10 @@ impl DetectionAnalyzer {
                     let prefix = prefixes.iter().find(|prefix| path.starts_with(prefix))?;
                     Some(format!("{} lies in {}", path.display(), prefix.display()))
                 }),
+                RuleMatch::Conditions(conditions) => {
+                    let began = subject.condition().filter(|condition| conditions.contains(*condition));
+                    Some(began.map(|condition| format!("the condition {condition} was met")))
+                }
             };
             match evidence {
                 None => verdict.unasked.push(id.clone()),
@@ -89,7 +79,7 @@ impl DetectionAnalyzer {
                 Some(Some(evidence)) => {
                     verdict.severity = verdict.severity.max(Some(*severity));
                     let (rule, description) = (id.clone(), description.clone());
-                    verdict.reasons.push(Reason { rule, description, severity: *severity, evidence });
+                    verdict.reasons.push(AlertReason { rule, description, severity: *severity, evidence });
                 }
             }
         }
@@ -116,7 +106,7 @@ impl Analyzer for DetectionAnalyzer {
         input: AnalysisInput,
         _: CancellationToken,
     ) -> Result<AnalysisOutput, AnalysisError> {
-        let verdict = self.judge(input.known().path.as_deref(), input.digests());
+        let verdict = self.judge(&input.known(), input.digests());
         Ok(AnalysisOutput::Verdict(verdict))
     }
 }

@@ -11,6 +11,6 @@ mod tests;
 pub(super) use alert::AlertCounters;
 pub use alert::{Alert, AlertOutcome, AlertSink, AlertSinkError, AlertStatistics, AlertingAnalyzer};
 pub use collect::{CollectedSubject, CollectionAnalyzer, SubjectKind};
-pub use detect::{DetectionAnalyzer, Reason, Verdict};
+pub use detect::{DetectionAnalyzer, Verdict};
 pub use enrich::{Enrichment, EnrichmentAnalyzer};
-pub use rule::{AlertSeverity, RuleError, RuleMatch, VerdictRule};
+pub use rule::{RuleError, RuleMatch, VerdictRule};

@@ -4,26 +4,12 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 use crate::analysis::hash::Digest;
+use crate::event::AlertSeverity;
 
 /// Most rules.
 const MAX_RULES: usize = 1000;
-/// Most digests and prefixes of all rules together: 32 bytes and a tree node each.
+/// Most digests, prefixes and conditions of all rules together: 32 bytes and a tree node each.
 const MAX_ITEMS: usize = 1_000_000;
-
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum AlertSeverity {
-    /// Worth a note.
-    Low,
-    /// Worth a look.
-    Medium,
-    /// Worth a look today.
-    High,
-    /// Worth waking somebody.
-    Critical,
-}
 
 /// A reason for a positive verdict.
 ///
@@ -61,6 +47,8 @@ pub enum RuleMatch {
     /// The file's path lies in one of these directories, or is one of these files. Absolute, compared by whole parts:
     /// `/tmp` does not cover `/tmpfs`. `.` and `..` are resolved in the text; links are not.
     PathPrefixes(Vec<PathBuf>),
+    /// The subject is a trigger that one of these conditions began.
+    Conditions(BTreeSet<String>),
 }
 
 /// What is wrong with a rule.
@@ -148,7 +136,11 @@ impl VerdictRule {
         }
         let count = rules.iter().map(|rule| rule.matches.len()).sum();
         if count > MAX_ITEMS {
-            return Err(RuleError::TooMany { count, what: "digests and prefixes", limit: MAX_ITEMS });
+            return Err(RuleError::TooMany {
+                count,
+                what: "digests, prefixes and conditions",
+                limit: MAX_ITEMS,
+            });
         }
         Ok(())
     }
@@ -162,6 +154,7 @@ impl VerdictRule {
             let what = match matches {
                 RuleMatch::Digests(_) => "digests",
                 RuleMatch::PathPrefixes(_) => "path prefixes",
+                RuleMatch::Conditions(_) => "conditions",
             };
             return Err(RuleError::Empty { id: id.clone(), what });
         }
@@ -179,6 +172,7 @@ impl RuleMatch {
         match self {
             Self::Digests(digests) => digests.len(),
             Self::PathPrefixes(prefixes) => prefixes.len(),
+            Self::Conditions(conditions) => conditions.len(),
         }
     }
 }

@@ -8,8 +8,8 @@ use super::rule::plain;
 use super::*;
 use crate::analysis::AnalysisSubject;
 use crate::event::{
-    CollectionEvent, ExecId, FilesystemEvent, FilesystemEventKind, NetworkEvent, NetworkEventKind,
-    PerformanceEvent, ProcessEvent, ProcessRef, Text,
+    AlertEvent, AlertSeverity, CollectionEvent, ExecId, FilesystemEvent, FilesystemEventKind, NetworkEvent,
+    NetworkEventKind, PerformanceEvent, ProcessEvent, ProcessRef, Text, TriggerRequest,
 };
 
 fn process() -> ProcessRef {
@@ -47,6 +47,7 @@ fn each_kind_of_event_tells_what_it_knows() {
         pid: Some(7),
         exec_id: process.exec_id,
         process_name: Some("sh".to_owned()),
+        process: Some(Arc::clone(&process)),
         container_id: Some("c0ffee".to_owned()),
         size: Some(10),
         observed: Some(when),
@@ -88,6 +89,11 @@ fn paths_keep_bytes_that_are_no_text() {
     assert_eq!(known.path.unwrap().as_os_str().as_bytes(), b"/tmp/\xff");
 }
 
+/// A subject of which only the path is known.
+fn at(path: &str) -> CollectedSubject {
+    CollectedSubject { path: Some(path.into()), ..CollectedSubject::default() }
+}
+
 fn place(prefix: &str) -> VerdictRule {
     VerdictRule::new(prefix, AlertSeverity::High, RuleMatch::PathPrefixes(vec![prefix.into()]))
 }
@@ -112,10 +118,10 @@ fn prefixes_are_whole_parts_of_plain_paths() {
         ("/opt/x", false),
     ];
     for (path, positive) in cases {
-        let verdict = detection.judge(Some(Path::new(path)), None);
+        let verdict = detection.judge(&at(path), None);
         assert_eq!(verdict.is_positive(), positive, "{path}: {verdict:?}");
     }
-    let verdict = detection.judge(None, None);
+    let verdict = detection.judge(&CollectedSubject::default(), None);
     assert_eq!(verdict.unasked.len(), 2, "without a path nothing can be said");
     assert!(!verdict.is_positive());
     assert_eq!(plain(Path::new("/a/./b/../../..")), PathBuf::from("/"));
@@ -130,8 +136,83 @@ fn the_worst_reason_counts_wherever_it_stands() {
         severity,
         ..place("/tmp")
     });
-    let verdict = DetectionAnalyzer::new(&rules).unwrap().judge(Some(Path::new("/tmp/x")), None);
+    let verdict = DetectionAnalyzer::new(&rules).unwrap().judge(&at("/tmp/x"), None);
     assert_eq!((verdict.severity, verdict.reasons.len()), (Some(Critical), 3));
+}
+
+#[test]
+fn a_condition_is_a_reason_only_for_what_it_began() {
+    let rule =
+        VerdictRule::new("r", AlertSeverity::High, RuleMatch::Conditions(["from-tmp".to_owned()].into()));
+    let detection = DetectionAnalyzer::new(&[rule]).unwrap();
+    let request = |condition: &str| TriggerRequest {
+        target_path: Some("/x".to_owned()),
+        metadata: [("condition".to_owned(), condition.to_owned())].into(),
+        ..TriggerRequest::default()
+    };
+    let judge = |subject| detection.judge(&CollectedSubject::of(&subject), None);
+    let verdict = judge(AnalysisSubject::trigger(request("from-tmp")));
+    assert_eq!(verdict.severity, Some(AlertSeverity::High));
+    assert_eq!(verdict.reasons[0].evidence, "the condition from-tmp was met");
+    for other in [
+        AnalysisSubject::trigger(request("another")),
+        AnalysisSubject::path("/x").with_metadata("condition", "from-tmp"),
+    ] {
+        assert_eq!(judge(other), Verdict::default());
+    }
+}
+
+#[test]
+fn a_trigger_says_who_acted_and_keeps_the_bytes_of_its_file() {
+    let request = TriggerRequest {
+        target_pid: Some(7),
+        target_path: Some("/tmp/\u{fffd}".to_owned()),
+        target_bytes: Some(Text::from(&b"/tmp/\xff"[..])),
+        process: Some(Arc::new(process())),
+        ..TriggerRequest::default()
+    };
+    let known = gather(CollectionEvent::TriggerRequest(request));
+    assert_eq!(known.path.unwrap().as_os_str().as_encoded_bytes(), b"/tmp/\xff");
+    assert_eq!(
+        (known.pid, known.exec_id, known.process_name.as_deref()),
+        (Some(7), process().exec_id, Some("sh"))
+    );
+    assert_eq!((known.process, known.container_id.as_deref()), (Some(Arc::new(process())), Some("c0ffee")));
+}
+
+#[test]
+fn an_alert_on_the_bus_says_what_the_analysis_found() {
+    let subject = CollectedSubject {
+        kind: SubjectKind::Trigger,
+        path: Some("/tmp/x".into()),
+        pid: Some(7),
+        process: Some(Arc::new(process())),
+        size: Some(3),
+        metadata: [("condition".to_owned(), "c".to_owned())].into(),
+        ..CollectedSubject::default()
+    };
+    let rules = DetectionAnalyzer::new(&[VerdictRule::world_writable_places()]).unwrap();
+    let alert = Alert {
+        id: "a".to_owned(),
+        severity: AlertSeverity::Medium,
+        title: "/tmp/x".to_owned(),
+        execution: crate::analysis::ExecutionId(3),
+        correlation_id: "id".into(),
+        created: SystemTime::UNIX_EPOCH,
+        reasons: rules.judge(&subject, None).reasons,
+        digests: None,
+        unasked: vec!["u".to_owned()],
+        subject,
+    };
+    let event = AlertEvent::from(&alert);
+    assert_eq!(
+        (&*event.alert_id, event.condition.as_deref(), &*event.correlation_id),
+        ("a", Some("c"), "id")
+    );
+    assert_eq!((event.pid, event.process.map(|process| process.pid)), (Some(7), Some(7)));
+    assert_eq!((event.path, event.size, event.sha256), (Some("/tmp/x".into()), Some(3), None));
+    assert_eq!(event.rules[0].evidence, "/tmp/x lies in /tmp");
+    assert_eq!((event.unasked, event.meta.source), (vec!["u".to_owned()], "analysis"));
 }
 
 #[test]

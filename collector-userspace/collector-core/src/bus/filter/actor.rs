@@ -18,9 +18,9 @@ impl<'a> Actor<'a> {
             CollectionEvent::Process(event) => Some(Self::of_process(event)),
             CollectionEvent::Network(event) => event.process.as_deref().map(Self::of_reference),
             CollectionEvent::Filesystem(event) => event.process.as_deref().map(Self::of_reference),
-            CollectionEvent::Performance(_)
-            | CollectionEvent::TriggerRequest(_)
-            | CollectionEvent::Loss(_) => None,
+            CollectionEvent::TriggerRequest(event) => event.process.as_deref().map(Self::of_reference),
+            CollectionEvent::Alert(event) => event.process.as_deref().map(Self::of_reference),
+            CollectionEvent::Performance(_) | CollectionEvent::Loss(_) => None,
         }
     }
 

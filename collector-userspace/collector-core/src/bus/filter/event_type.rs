@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use crate::event::{
-    CollectionEvent, FilesystemEvent, LossEvent, NetworkEvent, PerformanceEvent, ProcessEvent, TriggerRequest,
+    AlertEvent, CollectionEvent, FilesystemEvent, LossEvent, NetworkEvent, PerformanceEvent, ProcessEvent,
+    TriggerRequest,
 };
 
 /// What [`EventFilter::with_event_type`](crate::EventFilter::with_event_type) takes: a variant of [`CollectionEvent`] written as its constructor, or a name.
@@ -40,6 +41,7 @@ constructors! {
     FilesystemEvent => "filesystem",
     PerformanceEvent => "performance",
     TriggerRequest => "trigger_request",
+    AlertEvent => "alert",
     LossEvent => "loss",
 }
 

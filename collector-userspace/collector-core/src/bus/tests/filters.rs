@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::*;
-use crate::event::{FilesystemEvent, ProcessRef, Text, TriggerPriority, TriggerRequest};
-use crate::{AnalysisType, PerformanceEvent};
+use crate::PerformanceEvent;
+use crate::event::{FilesystemEvent, ProcessRef, Text, TriggerRequest};
 
 /// The pid under which each kind of event here is published.
 const SHELL: u32 = 1;
@@ -172,15 +172,10 @@ async fn correlation_ids_and_tags_select_what_was_published_with_them() {
     bus.publish_with(process(3), hash.with_tag("try", "2")).await.unwrap();
     bus.publish(process(4)).await.unwrap();
     let request = TriggerRequest {
-        trigger_id: "t".to_owned(),
-        target_collector: "c".to_owned(),
-        analysis_type: AnalysisType::BinaryHash,
-        priority: TriggerPriority::Normal,
         target_pid: Some(9),
-        target_path: None,
         correlation_id: "w1".to_owned(),
-        metadata: std::collections::HashMap::new(),
         timestamp: at(0),
+        ..TriggerRequest::default()
     };
     bus.publish(CollectionEvent::TriggerRequest(request)).await.unwrap();
     for (subscription, expected) in &mut subscriptions {

@@ -35,7 +35,7 @@ fn wildcards_stand_for_one_level_or_for_the_rest() {
     assert_eq!(selected("events/process/+"), processes);
     assert_eq!(selected("events/process/#"), processes);
     assert_eq!(selected("+/process/#"), processes);
-    assert_eq!(selected("events/+"), ["events/loss"]);
+    assert_eq!(selected("events/+"), ["events/loss", "events/alert"]);
     // "#" includes the level before it.
     assert_eq!(selected("events/loss/#"), ["events/loss"]);
     assert_eq!(selected("control/#"), ["control/trigger/request"]);

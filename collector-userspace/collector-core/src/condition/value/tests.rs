@@ -132,7 +132,7 @@ fn file(kind: FilesystemEventKind) -> CollectionEvent {
     })
 }
 
-fn others() -> [CollectionEvent; 3] {
+fn others() -> [CollectionEvent; 4] {
     [
         CollectionEvent::Performance(PerformanceEvent {
             pid: Some(1),
@@ -140,15 +140,31 @@ fn others() -> [CollectionEvent; 3] {
             ..PerformanceEvent::default()
         }),
         CollectionEvent::TriggerRequest(TriggerRequest {
-            trigger_id: String::new(),
-            target_collector: String::new(),
-            analysis_type: crate::event::AnalysisType::BinaryHash,
-            priority: crate::event::TriggerPriority::Low,
             target_pid: Some(1),
-            target_path: None,
-            correlation_id: String::new(),
-            metadata: std::collections::HashMap::new(),
+            process: Some(reference()),
+            ..TriggerRequest::default()
+        }),
+        CollectionEvent::Alert(AlertEvent {
+            // What ties things together is for joining, not for deciding.
+            alert_id: "a".to_owned(),
+            correlation_id: "c".to_owned(),
+            severity: crate::AlertSeverity::High,
+            // Made of what follows, for people.
+            title: "t".to_owned(),
+            rules: vec![AlertReason { rule: "r".to_owned(), ..AlertReason::default() }],
+            // Rules that say nothing.
+            unasked: vec!["u".to_owned()],
+            // One of `rules`, where it matters.
+            condition: Some("c".to_owned()),
+            pid: Some(1),
+            process: Some(reference()),
+            path: Some("/p".into()),
+            // The file is looked for by its path, here.
+            size: Some(1),
+            sha256: Some("ab".to_owned()),
+            blake3: Some("cd".to_owned()),
             timestamp: UNIX_EPOCH,
+            meta: meta(),
         }),
         CollectionEvent::Loss(LossEvent {
             timestamp: UNIX_EPOCH,
@@ -237,6 +253,12 @@ fn check(event: &CollectionEvent, expected: &[(&str, &str)]) {
     for (name, value) in expected {
         assert_eq!(shown(event, name), *value, "{name} of {}", event.kind());
     }
+}
+
+#[test]
+fn an_alert_has_its_severity_and_its_rules() {
+    let [_, _, alert, _] = others();
+    check(&alert, &[("severity", "high"), ("rules", "r"), ("path", "/p"), ("pid", "41"), ("name", "sh")]);
 }
 
 #[test]
@@ -331,7 +353,7 @@ fn each_field_comes_from_its_place() {
         ],
     );
     check(
-        &others()[2],
+        &others()[3],
         &[("domain", "network"), ("reason", "ring_full"), ("count", "9"), ("cpu", "1"), ("seq", "4")],
     );
 }
