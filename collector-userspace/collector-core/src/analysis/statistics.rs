@@ -12,7 +12,8 @@ use super::hash::HasherStatistics;
 /// Counters of a coordinator since it was made.
 ///
 /// `submitted = completed + failed + cancelled + timed_out + running + waiting`; what was refused was not submitted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct AnalysisStatistics {
     /// Executions that were taken.
@@ -45,7 +46,8 @@ pub struct AnalysisStatistics {
 
 /// Counters of one analyzer. An attempt that runs at the moment is counted when it ends:
 /// `runs = successes + failures + timeouts + panics + cancelled`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct AnalyzerStatistics {
     /// Attempts that ended.

@@ -1,7 +1,7 @@
 //! Conditions of triggers: what they look for, and looking for all of them at once.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::config::SuspiciousPairs;
 use super::error::TriggerError;
 use crate::condition::{Case, Condition, ConditionSet, Expr, Field, Predicate, Scratch};
-use crate::event::{AnalysisType, CollectionEvent, ProcessEvent, TriggerPriority};
+use crate::event::{AnalysisType, CollectionEvent, KINDS, ProcessEvent, TriggerPriority};
 
 /// When to ask which collector for which analysis.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,6 +111,13 @@ enum Direct {
 }
 
 impl Direct {
+    /// The kinds of events it can hold for.
+    fn kinds(&self) -> impl Iterator<Item = &'static str> {
+        let any = matches!(self, Self::Custom(_));
+        let kinds = KINDS.iter().filter(move |(_, domain)| any || *domain == "process");
+        kinds.map(|(kind, _)| *kind)
+    }
+
     fn holds(&self, event: &CollectionEvent) -> bool {
         match (self, event) {
             (Self::Custom(custom), event) => custom.holds(event),
@@ -176,6 +183,8 @@ struct Entry {
     condition: TriggerCondition,
     met: AtomicU64,
     direct: Option<Direct>,
+    /// Kinds of events that can meet it.
+    kinds: Vec<&'static str>,
 }
 
 /// All conditions of a manager, ready to be looked for.
@@ -255,19 +264,22 @@ impl Conditions {
             return Err(refused("the pattern is empty: it would fit everything".to_owned()));
         }
         let place = self.next;
-        let direct = match compiled {
+        let (direct, kinds) = match compiled {
             Ok(compiled) => {
-                self.set.insert(place, compiled.map_err(refused)?);
-                None
+                let compiled = compiled.map_err(refused)?;
+                let kinds = compiled.kinds().collect();
+                self.set.insert(place, compiled);
+                (None, kinds)
             }
             Err(direct) => {
                 self.direct.push(place);
-                Some(direct)
+                let kinds = direct.kinds().collect();
+                (Some(direct), kinds)
             }
         };
         self.next += 1;
         self.places.insert(condition.id.clone(), place);
-        self.entries.insert(place, Entry { condition, met: AtomicU64::new(0), direct });
+        self.entries.insert(place, Entry { condition, met: AtomicU64::new(0), direct, kinds });
         Ok(())
     }
 
@@ -297,6 +309,11 @@ impl Conditions {
                 met(place);
             }
         }
+    }
+
+    /// The kinds of events that can meet any.
+    pub(super) fn kinds(&self) -> BTreeSet<&'static str> {
+        self.entries.values().flat_map(|entry| entry.kinds.iter().copied()).collect()
     }
 
     /// How often each was met.

@@ -1,6 +1,6 @@
 //! The trigger manager: conditions, queues and counters.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -204,6 +204,13 @@ impl TriggerManager {
     /// Takes a condition away; false if there is none.
     pub fn unregister_condition(&self, id: &str) -> bool {
         self.shared.conditions.write().unwrap_or_else(PoisonError::into_inner).remove(id)
+    }
+
+    /// The kinds of events that can meet a condition, as they are now: what a subscription for
+    /// [`serve`](Self::serve) needs to ask for.
+    #[must_use]
+    pub fn kinds(&self) -> BTreeSet<&'static str> {
+        self.shared.conditions.read().unwrap_or_else(PoisonError::into_inner).kinds()
     }
 
     /// Makes a predicate known under a name, for [`ConditionType::Custom`] conditions that are registered afterwards.

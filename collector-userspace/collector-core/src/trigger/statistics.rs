@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 /// What became of the triggers of one collector, or of all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct TriggerCounts {
     /// Conditions that were met.
@@ -33,7 +34,8 @@ pub struct TriggerCounts {
 }
 
 /// The counters of a [`TriggerManager`](super::TriggerManager).
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct TriggerStatistics {
     /// Events that were looked at.

@@ -381,3 +381,22 @@ async fn an_analysis_that_takes_too_long_is_abandoned() {
     let counts = served.end().await;
     assert_eq!((counts.started, counts.timed_out, counts.running), (1, 1, 0));
 }
+
+#[test]
+fn the_kinds_are_those_that_can_meet_a_condition() {
+    let manager = manager();
+    assert!(manager.kinds().is_empty());
+    let kinds = |id: &str, condition_type| {
+        manager.register_condition(condition(id, condition_type)).unwrap();
+        let kinds: Vec<_> = manager.kinds().into_iter().collect();
+        assert!(manager.unregister_condition(id));
+        kinds
+    };
+    let exec = "kind = 'process.exec' AND executable LIKE '/tmp/%'".to_owned();
+    assert_eq!(kinds("sql", ConditionType::Sql(exec)), ["process.exec"]);
+    let processes = ["process.exec", "process.exit", "process.fork", "process.snapshot"];
+    assert_eq!(kinds("hash", ConditionType::HashMismatch), processes);
+    manager.register_predicate("any", |_| true);
+    assert_eq!(kinds("custom", ConditionType::Custom("any".to_owned())).len(), crate::event::KINDS.len());
+    assert!(manager.kinds().is_empty());
+}

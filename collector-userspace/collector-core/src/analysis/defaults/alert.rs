@@ -165,7 +165,8 @@ pub enum AlertOutcome {
 }
 
 /// Counters of alerts. Every attempt to deliver counts: `attempts = delivered + refused + unrouted`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct AlertStatistics {
     /// Attempts to deliver an alert.

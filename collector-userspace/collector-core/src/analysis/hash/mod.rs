@@ -54,7 +54,8 @@ pub struct FileDigests {
 
 /// Counters of a hasher since it was made. `requests = hits + misses + refused + running`, where refused requests
 /// failed before the cache was asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct HasherStatistics {
     /// Calls of [`hash`](BinaryHasher::hash).
