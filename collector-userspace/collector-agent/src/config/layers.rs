@@ -162,24 +162,36 @@ fn nest(key: &str, value: Value) -> Table {
     parts.fold(leaf, |inner, part| Table::from_iter([(part.to_owned(), Value::Table(inner))]))
 }
 
-/// Puts `upper` over `lower`: tables are merged, everything else is replaced.
+/// Puts `upper` over `lower`: tables are merged, lists of tables (`[[section]]`) joined, everything else is replaced.
 fn merge(lower: &mut Table, upper: Table) {
     for (key, value) in upper {
         match (lower.get_mut(&key), value) {
             (Some(Value::Table(lower)), Value::Table(upper)) => merge(lower, upper),
+            (Some(Value::Array(lower)), Value::Array(mut upper)) if is_list_of_tables(&upper) => {
+                lower.append(&mut upper);
+            }
             (_, value) => drop(lower.insert(key, value)),
         }
     }
 }
 
-/// Every key, as `section.key`: those of the file with the defaults, commented-out ones included.
+fn is_list_of_tables(values: &[Value]) -> bool {
+    !values.is_empty() && values.iter().all(Value::is_table)
+}
+
+/// Every key, as `section.key`: those of the file with the defaults, commented-out ones included. Those of lists of tables
+/// are none: they have no name that an environment variable could have.
 pub(super) fn keys() -> Vec<String> {
     let mut section = "";
+    let mut in_list = false;
     let mut keys = Vec::new();
     for line in DEFAULTS.lines() {
-        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            section = name;
-        } else if let Some((key, _)) = line.trim_start_matches("# ").split_once(" = ")
+        if line.trim_start_matches("# ").starts_with("[[") {
+            in_list = true;
+        } else if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            (section, in_list) = (name, false);
+        } else if !in_list
+            && let Some((key, _)) = line.trim_start_matches("# ").split_once(" = ")
             && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
         {
             keys.push(format!("{section}.{key}"));

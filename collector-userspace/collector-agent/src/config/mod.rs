@@ -1,6 +1,7 @@
 //! Configuration: typed, layered, checked. [`load`] gives a [`Config`] that can be relied on; nothing else reads files or
 //! the environment.
 
+mod detection;
 mod explain;
 mod layers;
 #[cfg(test)]
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use detection::{Analysis, Detection, Triggers};
 pub(crate) use explain::ConfigError;
 pub(crate) use layers::{Loaded, Origin, load};
 
@@ -26,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) capture: Capture,
     pub(crate) output: Output,
     pub(crate) store: Store,
+    pub(crate) triggers: Triggers,
+    pub(crate) analysis: Analysis,
     pub(crate) agent: Agent,
     pub(crate) log: Log,
 }
@@ -228,7 +232,7 @@ impl Default for Log {
 impl Config {
     /// Checks what types alone cannot: the first value that cannot work, by key.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        let Self { capture, output, store, agent, log: _ } = self;
+        let Self { capture, output, store, triggers, analysis, agent, log: _ } = self;
         let Capture { sources, argv_max, drain_interval, max_processes, rings, filter, .. } = capture;
         if sources.is_empty() {
             return Err(ConfigError::value(
@@ -251,7 +255,12 @@ impl Config {
         if filter.pids.contains(&0) {
             return Err(ConfigError::value("capture.filter.pids", "has a 0, which is no process"));
         }
-        for (prefix, queue) in [("output.queue", &output.queue), ("store.queue", &store.queue)] {
+        let queues = [
+            ("output.queue", &output.queue),
+            ("store.queue", &store.queue),
+            ("triggers.queue", &triggers.queue),
+        ];
+        for (prefix, queue) in queues {
             let Queue { capacity, overflow: _, deadline } = queue;
             within(&format!("{prefix}.capacity"), *capacity, 1, 16 << 20)?;
             within(&format!("{prefix}.deadline"), *deadline, millis(1), seconds(3_600))?;
@@ -262,6 +271,7 @@ impl Config {
         if store.max_bytes.0 != 0 {
             within("store.max_bytes", store.max_bytes, Bytes(1 << 20), Bytes(u64::MAX))?;
         }
+        Detection::new(triggers, analysis)?;
         within("agent.status_interval", agent.status_interval, millis(100), seconds(3_600))
     }
 }

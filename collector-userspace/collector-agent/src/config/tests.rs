@@ -165,7 +165,7 @@ fn mistakes_in_files_are_explained_with_place_and_suggestion() {
     );
     assert_eq!(
         error("[banana]\nx = 1\n"),
-        "DIR/collector.toml:1: unknown key `banana`: here may be `capture`, `output`, `store`, `agent`, `log`"
+        "DIR/collector.toml:1: unknown key `banana`: here may be `capture`, `output`, `store`, `triggers`, `analysis`, `agent`, `log`"
     );
     assert_eq!(
         error("\n[store]\nmax_age = \"soon\"\n"),
@@ -198,4 +198,100 @@ fn mistakes_in_the_environment_are_explained() {
         sources.starts_with("environment variable COLLECTOR_CAPTURE_FILTER_PIDS: invalid type"),
         "{sources}"
     );
+}
+
+/// What is wrong with a configuration that has this, or `Ok` with the number of its conditions.
+fn detection(text: &str) -> Result<usize, String> {
+    let config: Config = toml::from_str(text).map_err(|error| error.to_string())?;
+    config.check().map_err(|error| error.to_string())?;
+    let built = Detection::new(&config.triggers, &config.analysis).map_err(|error| error.to_string())?;
+    Ok(built.map_or(0, |built| built.manager.statistics().conditions))
+}
+
+#[test]
+fn the_examples_in_the_file_with_the_defaults_work() {
+    let mut in_list = false;
+    let text: String = DEFAULTS
+        .lines()
+        .map(|line| {
+            let bare = line.trim_start_matches("# ");
+            in_list = bare.starts_with("[[") || (in_list && !bare.is_empty());
+            let is_key = bare.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+            if in_list && (bare.starts_with("[[") || is_key) { bare } else { line }
+        })
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    assert_eq!(detection(&text), Ok(1));
+    assert_ne!(toml::from_str::<Config>(&text).unwrap().analysis.rules, [], "{text}");
+}
+
+#[test]
+fn every_way_to_say_when_is_a_condition() {
+    let text: String = [
+        "sql = \"uid = 0\"",
+        "process_name = \"nc*\"",
+        "executable = \"/dev/shm/\"",
+        "found = \"missing_executable\"",
+        "found = \"hash_mismatch\"",
+        "found = \"suspicious_parent_child\"",
+        "usage_above = { cpu_percent = 90, memory = \"2GiB\" }",
+    ]
+    .iter()
+    .enumerate()
+    .map(|(at, when)| format!("[[triggers.conditions]]\nid = \"{at}\"\n{when}\n"))
+    .collect();
+    assert_eq!(detection(&text), Ok(7));
+}
+
+#[test]
+fn conditions_and_rules_that_cannot_work_are_named() {
+    let condition = |rest: &str| format!("[[triggers.conditions]]\nid = \"c\"\n{rest}\n");
+    let cases = [
+        (condition(""), "triggers.conditions \"c\": it must have exactly one of `sql`"),
+        (
+            condition("sql = \"uid = 0\"\nprocess_name = \"x\""),
+            "triggers.conditions \"c\": it must have exactly",
+        ),
+        (condition("sql = \"banana = 0\""), "triggers.conditions condition \"c\""),
+        (condition("sql = \"uid = \""), "triggers.conditions condition \"c\""),
+        (condition("process_name = \"\""), "triggers.conditions condition \"c\""),
+        (condition("sql = \"uid = 0\"\nchain = \"x\""), "triggers.conditions \"c\": there is no chain \"x\""),
+        (
+            condition("sql = \"uid = 0\"\nseverity = \"high\"")
+                + "[[analysis.chains]]\nid = \"verdict\"\nstages = [\"collection\"]",
+            "triggers.conditions \"c\" has a severity, but its chain \"verdict\" has no stage `alerting`",
+        ),
+        (condition("sql = \"uid = 0\"") + &condition("sql = \"uid = 1\""), "triggers.conditions"),
+        (
+            "[[analysis.rules]]\nid = \"r\"\nseverity = \"low\"".to_owned(),
+            "analysis.rules \"r\": it must have",
+        ),
+        ("[[analysis.rules]]\nid = \"r\"\nseverity = \"low\"\npaths = [\"tmp\"]".to_owned(), "analysis"),
+        (
+            "[[analysis.chains]]\nid = \"x\"\nstages = [\"alerting\", \"detection\"]".to_owned(),
+            "analysis.chains \"x\": stages has `alerting` without `detection` before it",
+        ),
+        ("[[analysis.chains]]\nid = \"x\"\nstages = []".to_owned(), "analysis.chains \"x\": stages is empty"),
+        (
+            "[[analysis.chains]]\nid = \"x\"\n[[analysis.chains]]\nid = \"x\"".to_owned(),
+            "analysis.chains \"x\" is there twice",
+        ),
+        (
+            "[[analysis.chains]]\nid = \"x\"\ntime_limit = \"0s\"".to_owned(),
+            "analysis.chains \"x\": time_limit is 0s",
+        ),
+    ];
+    for (text, message) in cases {
+        let error = detection(&text).unwrap_err();
+        assert!(error.starts_with(message), "{error} for {text}");
+    }
+}
+
+#[test]
+fn conditions_of_several_files_are_joined() {
+    let condition = |id: &str| format!("[[triggers.conditions]]\nid = \"{id}\"\nsql = \"uid = 0\"\n");
+    let config =
+        Fixture::new().file("collector.toml", &condition("a")).file("conf.d/b.toml", &condition("b")).load();
+    let ids: Vec<_> = config.triggers.conditions.iter().map(|condition| &*condition.id).collect();
+    assert_eq!(ids, ["a", "b"]);
 }

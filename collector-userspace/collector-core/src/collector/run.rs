@@ -178,6 +178,8 @@ impl Drop for Run {
         for lane in &self.lanes {
             lane.shut_down();
         }
+        // Whoever waits for the end of the sources shall not wait for ever, if this is no orderly end.
+        drop(self.shared.holds().sources_ended());
         self.shared.bus.close();
     }
 }

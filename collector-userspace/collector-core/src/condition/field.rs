@@ -237,6 +237,12 @@ impl Field {
         self.row().doc.trim_ascii()
     }
 
+    /// Domains and kinds of the events that can have it; in all others it is NULL.
+    #[must_use]
+    pub const fn carriers(self) -> &'static [&'static str] {
+        self.row().carriers
+    }
+
     /// The field called `name`; upper and lower case are the same, as in SQL.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::config::TriggerResourceLimits;
 use super::manager::{Outcome, TriggerManager, TriggerTask};
-use crate::bus::{EventBusError, EventSubscription, LocalEventBus};
+use crate::bus::{EventBusError, EventSubscription, LocalEventBus, Subscription};
 use crate::event::{CollectionEvent, TriggerRequest};
 
 /// Does the analyses of one collector.
@@ -61,10 +61,21 @@ impl TriggerManager {
         subscription: EventSubscription,
         handlers: impl IntoIterator<Item = Arc<dyn TriggerHandler>>,
     ) -> Result<(), EventBusError> {
+        let events = bus.subscribe(subscription).await?;
+        self.serve_events(bus, events, handlers).await;
+        Ok(())
+    }
+
+    /// As [`serve`](Self::serve), with the events of a subscription that is there already.
+    pub async fn serve_events(
+        &self,
+        bus: &LocalEventBus,
+        mut events: Subscription,
+        handlers: impl IntoIterator<Item = Arc<dyn TriggerHandler>>,
+    ) {
         const BATCH: usize = 256;
         let handlers: HashMap<String, Arc<dyn TriggerHandler>> =
             handlers.into_iter().map(|handler| (handler.collector_id().to_owned(), handler)).collect();
-        let mut events = bus.subscribe(subscription).await?;
         let evaluate = async {
             let mut batch = Vec::with_capacity(BATCH);
             while events.recv_many(&mut batch, BATCH).await > 0 {
@@ -84,7 +95,6 @@ impl TriggerManager {
             self.close();
         };
         tokio::join!(evaluate, self.handle(&handlers));
-        Ok(())
     }
 
     async fn handle(&self, handlers: &HashMap<String, Arc<dyn TriggerHandler>>) {

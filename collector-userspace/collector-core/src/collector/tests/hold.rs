@@ -43,6 +43,15 @@ async fn a_hold_that_is_never_dropped_ends_with_the_shutdown_timeout() {
 }
 
 #[tokio::test]
+async fn a_run_that_cannot_begin_ends_the_waiting_for_its_sources() {
+    let collector = collector_of(quiet(), []);
+    let hold = collector.hold_bus_open();
+    let _handle = collector.handle();
+    collector.run().await.unwrap_err();
+    timeout(Duration::from_secs(10), hold.sources_ended()).await.expect("in time");
+}
+
+#[tokio::test]
 async fn a_hold_taken_after_the_end_holds_nothing() {
     let collector = collector_of(quiet(), [sender("a", 1..2)]);
     let shared = Arc::clone(&collector.shared);
