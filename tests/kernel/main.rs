@@ -4,6 +4,7 @@
 
 mod agent;
 mod complete;
+mod detection;
 mod evasion;
 mod file;
 mod filter;

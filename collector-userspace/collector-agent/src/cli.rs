@@ -57,6 +57,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// List the fields that conditions of triggers can ask about
+    Fields(FieldsArgs),
     /// Print the completion script for a shell
     Completions {
         /// The shell
@@ -172,6 +174,13 @@ pub(crate) struct QueryArgs {
     /// Most rows; 0 for all
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub(crate) limit: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FieldsArgs {
+    /// How to print them
+    #[arg(long, short, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: ReportFormat,
 }
 
 #[derive(Debug, Args)]

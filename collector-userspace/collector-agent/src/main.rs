@@ -7,6 +7,7 @@ mod capture;
 mod cli;
 mod commands;
 mod config;
+mod detector;
 mod failure;
 mod instance;
 mod logging;

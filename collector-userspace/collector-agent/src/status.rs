@@ -13,6 +13,7 @@ use collector_store::StoreStats;
 use serde::{Deserialize, Serialize};
 
 use crate::capture::PlannedKind;
+use crate::detector::DetectorStats;
 use crate::output::OUTPUT;
 use crate::output::OutputStats;
 
@@ -48,6 +49,8 @@ pub(crate) struct Status {
     pub(crate) outputs: Vec<OutputStats>,
     /// The store, if there is one.
     pub(crate) store: Option<StoreStats>,
+    /// Triggers and chains, if there are conditions.
+    pub(crate) detector: Option<DetectorStats>,
 }
 
 /// What the agent itself costs.

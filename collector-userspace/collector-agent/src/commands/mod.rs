@@ -3,6 +3,7 @@
 mod completions;
 mod config;
 mod doctor;
+mod fields;
 mod query;
 mod record;
 mod replay;
@@ -51,6 +52,7 @@ pub(crate) fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Run(args) => run::run(&context, args),
         Command::Doctor(args) => doctor::run(&context, &args),
         Command::Stats(args) => stats::run(&context, &args),
+        Command::Fields(args) => fields::run(&args),
         Command::Query(args) => query::run(&context, &args),
         Command::Record(args) => record::run(&context, args),
         Command::Replay(args) => replay::run(&context, args),

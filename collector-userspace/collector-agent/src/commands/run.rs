@@ -13,7 +13,7 @@ use super::Context;
 use super::session::{End, Ended, Session, Watch};
 use crate::capture::{Running, kernel_config, this_host};
 use crate::cli::{CaptureArgs, RunArgs};
-use crate::config::{Capture, Config, Store};
+use crate::config::{Capture, Config, Detection, Store};
 use crate::failure::{Failure, Kind};
 use crate::instance::Instance;
 use crate::output::{human, message};
@@ -34,6 +34,10 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
     if config.store.enabled {
         let store = store_config(&config.store, context.paths.database());
         session.add_store(store, &config.store.queue, &lines)?;
+    }
+    let detection = Detection::new(&config.triggers, &config.analysis);
+    if let Some(detection) = detection.map_err(|error| Failure::new(Kind::Usage, error))? {
+        session.add_detector(detection, &config.triggers.queue)?;
     }
     let mut capture = Running::start(&kernel)?;
     session.register(capture.sources())?;
@@ -160,6 +164,7 @@ impl Report {
         status.set_runtime(&watch.runtime_stats());
         status.outputs = watch.output_stats().into_iter().collect();
         status.store = watch.store_stats();
+        status.detector = watch.detector_stats();
     }
 
     fn write(&mut self) {

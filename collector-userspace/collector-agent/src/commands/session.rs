@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use collector_core::{
-    Collector, CollectorConfig, CollectorHandle, EventSource, EventSubscription, JsonLines, OverflowPolicy,
-    RestartPolicy, RuntimeStats,
+    Collector, CollectorConfig, CollectorHandle, EventFilter, EventSource, EventSubscription, JsonLines,
+    OverflowPolicy, RestartPolicy, RuntimeStats, Subscription,
 };
 use collector_store::{StoreConfig, StoreHandle, StoreStats, StoreWriter};
 use jiff::tz::TimeZone;
@@ -15,7 +15,8 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Color;
-use crate::config::{Format, Output, Overflow, Queue};
+use crate::config::{Detection, Format, Output, Overflow, Queue};
+use crate::detector::{Detector, DetectorHandle, DetectorStats, TRIGGERS};
 use crate::failure::Failure;
 use crate::output::OUTPUT;
 use crate::output::pretty::Pretty;
@@ -32,6 +33,7 @@ pub(super) struct Session {
     collector: Collector,
     output: Option<OutputThread>,
     store: Option<StoreWriter>,
+    detector: Option<Detector>,
 }
 
 /// What was counted, for whoever asks while the session runs.
@@ -40,6 +42,7 @@ pub(super) struct Watch {
     collector: CollectorHandle,
     output: Option<Tally>,
     store: Option<StoreHandle>,
+    detector: Option<DetectorHandle>,
 }
 
 /// How a session ended.
@@ -75,6 +78,10 @@ impl Watch {
     pub(super) fn store_stats(&self) -> Option<StoreStats> {
         self.store.as_ref().map(StoreHandle::stats)
     }
+
+    pub(super) fn detector_stats(&self) -> Option<DetectorStats> {
+        self.detector.as_ref().map(DetectorHandle::stats)
+    }
 }
 
 impl Session {
@@ -88,7 +95,7 @@ impl Session {
             // The kernel programs cannot be put to work a second time, and a recording would be told from its beginning again.
             .with_restart_policy(RestartPolicy::never())
             .with_shutdown_timeout(SOURCES_PATIENCE);
-        Ok(Self { runtime, collector: Collector::new(config), output: None, store: None })
+        Ok(Self { runtime, collector: Collector::new(config), output: None, store: None, detector: None })
     }
 
     pub(super) fn register(&mut self, sources: Vec<Box<dyn EventSource>>) -> Result<(), Failure> {
@@ -121,7 +128,7 @@ impl Session {
                 ("pretty", Formatter::Pretty(Box::new(pretty)))
             }
         };
-        let events = self.subscribe(OUTPUT, queue)?;
+        let events = self.subscribe(OUTPUT, queue, EventFilter::new())?;
         let handle = self.collector.handle();
         let thread = OutputThread::start(events, formatter, target, Tally::new(format, &name), move || {
             handle.shutdown();
@@ -137,19 +144,30 @@ impl Session {
         queue: &Queue,
         lines: &JsonLines,
     ) -> Result<(), Failure> {
-        let events = self.subscribe("store", queue)?;
+        let events = self.subscribe("store", queue, EventFilter::new())?;
         self.store = Some(StoreWriter::start(config, lines.clone(), events)?);
         Ok(())
     }
 
-    fn subscribe(&self, name: &str, queue: &Queue) -> Result<collector_core::Subscription, Failure> {
+    /// Adds what looks for conditions in the events and starts chains.
+    pub(super) fn add_detector(&mut self, detection: Detection, queue: &Queue) -> Result<(), Failure> {
+        // What no condition can meet need not go there.
+        let kinds = detection.manager.kinds();
+        let filter = kinds.into_iter().fold(EventFilter::new(), EventFilter::with_event_type);
+        let events = self.subscribe(TRIGGERS, queue, filter)?;
+        self.detector = Some(Detector::start(detection, &self.collector, events)?);
+        Ok(())
+    }
+
+    fn subscribe(&self, name: &str, queue: &Queue, filter: EventFilter) -> Result<Subscription, Failure> {
         let Queue { capacity, overflow, deadline } = queue;
         let policy = match overflow {
             Overflow::Block => OverflowPolicy::Block { deadline: deadline.0 },
             Overflow::DropOldest => OverflowPolicy::DropOldest,
             Overflow::DropNewest => OverflowPolicy::DropNewest,
         };
-        let subscription = EventSubscription::new(name).with_capacity(*capacity).with_overflow(policy);
+        let subscription =
+            EventSubscription::new(name).with_capacity(*capacity).with_overflow(policy).with_filter(filter);
         Ok(self.runtime.block_on(self.collector.bus().subscribe(subscription))?)
     }
 
@@ -159,6 +177,7 @@ impl Session {
             collector: self.collector.handle(),
             output: self.output.as_ref().map(OutputThread::tally),
             store: self.store.as_ref().map(StoreWriter::handle),
+            detector: self.detector.as_ref().map(Detector::handle),
         }
     }
 
@@ -169,7 +188,7 @@ impl Session {
         interval: Duration,
         mut tick: impl FnMut() + 'static,
     ) -> Result<Ended, Failure> {
-        let Self { runtime, collector, output, store } = self;
+        let Self { runtime, collector, output, store, detector } = self;
         let interrupted = Arc::new(AtomicBool::new(false));
         let local = tokio::task::LocalSet::new();
         let handle = collector.handle();
@@ -193,6 +212,7 @@ impl Session {
             let subscribers_finished = || {
                 output.as_ref().is_none_or(OutputThread::is_finished)
                     && store.as_ref().is_none_or(StoreWriter::is_finished)
+                    && detector.as_ref().is_none_or(Detector::is_finished)
             };
             let mut deadline = matches!(end, End::Live(_)).then(|| Instant::now() + SUBSCRIBERS_PATIENCE);
             while !subscribers_finished() && deadline.is_none_or(|deadline| Instant::now() < deadline) {

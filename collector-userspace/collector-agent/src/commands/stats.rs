@@ -4,9 +4,12 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use collector_core::analysis::AnalysisStatistics;
+
 use super::Context;
 use crate::cli::{ReportFormat, StatsArgs};
 use crate::config::Config;
+use crate::detector::DetectorStats;
 use crate::failure::Failure;
 use crate::instance::Instance;
 use crate::output::table::Table;
@@ -84,6 +87,7 @@ fn render(status: &Status, running: bool, now: SystemTime) -> String {
     bus(&mut out, status);
     outputs(&mut out, status);
     store(&mut out, status);
+    detector(&mut out, status);
     programs(&mut out, status);
     out
 }
@@ -232,6 +236,68 @@ fn store(out: &mut String, status: &Status) {
     }
 }
 
+fn detector(out: &mut String, status: &Status) {
+    let Some(DetectorStats { triggers, analysis }) = &status.detector else { return };
+    let mut conditions = Table::new(&["condition", ">met"]);
+    for (id, met) in &triggers.matches {
+        conditions.row([id.clone(), human::count(*met)]);
+    }
+    section(out, &format!("Conditions ({} events looked at)", human::count(triggers.evaluated)), &conditions);
+    let mut chains = Table::new(&[
+        "chain",
+        ">met",
+        ">repeated",
+        ">too many",
+        ">no room",
+        ">expired",
+        ">done",
+        ">failed",
+        ">too slow",
+        ">waiting",
+        ">running",
+    ]);
+    for (id, counts) in &triggers.collectors {
+        let numbers = [
+            counts.matched,
+            counts.deduplicated,
+            counts.rate_limited,
+            counts.queue_full,
+            counts.expired,
+            counts.succeeded,
+            counts.failed,
+            counts.timed_out,
+            counts.pending,
+            counts.running,
+        ];
+        chains.row(std::iter::once(id.clone()).chain(numbers.into_iter().map(human::count)));
+    }
+    section(out, "Chains", &chains);
+    let AnalysisStatistics { hasher, alerts, .. } = analysis;
+    let _ = writeln!(
+        out,
+        "\nAlerts: {} raised, {} could not be; {} hashed ({} of {} files known), {} could not be",
+        human::count(alerts.delivered),
+        human::count(alerts.refused + alerts.unrouted),
+        human::bytes(hasher.bytes_hashed),
+        human::count(hasher.cache_hits),
+        human::count(hasher.requests),
+        human::count(hasher.failures)
+    );
+    for (name, analyzer) in &analysis.analyzers {
+        let wrong = analyzer.failures + analyzer.timeouts + analyzer.panics;
+        if wrong > 0 {
+            let _ = writeln!(
+                out,
+                "  {name}: {} of {} runs failed, {} took too long, {} panicked",
+                human::count(analyzer.failures),
+                human::count(analyzer.runs),
+                human::count(analyzer.timeouts),
+                human::count(analyzer.panics)
+            );
+        }
+    }
+}
+
 fn programs(out: &mut String, status: &Status) {
     let mut table = Table::new(&["program", ">runs", ">time", ">per run", ">missed"]);
     for program in status.capture.programs.iter().filter(|program| program.run_count + program.missed > 0) {
@@ -323,8 +389,29 @@ mod tests {
                 bytes: 11 << 20,
                 ..StoreStats::default()
             }),
+            detector: Some(detector_stats()),
             ..Status::default()
         }
+    }
+
+    fn detector_stats() -> DetectorStats {
+        serde_json::from_value(serde_json::json!({
+            "triggers": {
+                "evaluated": 12_000,
+                "conditions": 1,
+                "matches": { "from-tmp": 7 },
+                "collectors": { "verdict": { "matched": 7, "deduplicated": 2, "succeeded": 4, "pending": 1 } },
+            },
+            "analysis": {
+                "alerts": { "delivered": 3, "refused": 1 },
+                "hasher": { "requests": 5, "cache_hits": 2, "failures": 1, "bytes_hashed": 2_000_000 },
+                "analyzers": {
+                    "enrichment": { "runs": 5, "failures": 1, "run_time": "1s", "longest_run": "1s" },
+                    "detection": { "runs": 5, "run_time": "1s", "longest_run": "1s" },
+                },
+            },
+        }))
+        .unwrap()
     }
 
     fn at(nanos: u64) -> SystemTime {

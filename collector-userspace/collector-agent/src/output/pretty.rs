@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use collector_core::{
-    CollectionEvent, Direction, FilesystemEvent, FilesystemEventKind, LossEvent, NetworkEvent,
-    NetworkEventKind, ProcessEvent, ProcessEventKind, ProcessRef, Text,
+    AlertEvent, AlertSeverity, CollectionEvent, Direction, FilesystemEvent, FilesystemEventKind, LossEvent,
+    NetworkEvent, NetworkEventKind, ProcessEvent, ProcessEventKind, ProcessRef, Text, TriggerRequest,
 };
 use collector_store::quote;
 use jiff::Timestamp;
@@ -50,6 +50,8 @@ impl Pretty {
             CollectionEvent::Process(process) => self.process(process),
             CollectionEvent::Network(network) => self.network(network),
             CollectionEvent::Filesystem(file) => self.file(file),
+            CollectionEvent::Alert(alert) => self.alert(alert),
+            CollectionEvent::TriggerRequest(request) => self.trigger(request),
             CollectionEvent::Loss(loss) => self.loss(loss),
             other => {
                 self.head(other.timestamp(), Style::Dim, other.event_type(), other.pid(), None, None);
@@ -260,6 +262,43 @@ impl Pretty {
         self.head(time, style, kind, pid, user, container);
         if let Some(process) = process {
             self.line.style(Style::Bold).foreign(process.name.as_bytes()).style(Style::Plain).push(" ");
+        }
+    }
+
+    fn alert(&mut self, event: &AlertEvent) {
+        let style = match event.severity {
+            AlertSeverity::High | AlertSeverity::Critical => Style::Alarm,
+            _ => Style::Red,
+        };
+        self.actor(event.timestamp, style, "ALERT", event.pid, event.process.as_deref());
+        let line = &mut self.line;
+        line.style(style).push(event.severity.name()).style(Style::Plain).push(" ");
+        if let Some(path) = &event.path {
+            line.foreign(path.as_bytes());
+        }
+        for (at, reason) in event.rules.iter().enumerate() {
+            line.push(if at == 0 { ": " } else { ", " }).foreign(&reason.rule);
+        }
+        if let Some(condition) = &event.condition {
+            line.style(Style::Dim).push(" (").foreign(condition).push(")");
+        }
+        if let Some(sha256) = &event.sha256 {
+            line.style(Style::Dim).push(" sha256 ").foreign(sha256);
+        }
+    }
+
+    fn trigger(&mut self, event: &TriggerRequest) {
+        let (pid, process) = (event.target_pid, event.process.as_deref());
+        self.actor(event.timestamp, Style::Dim, "trigger", pid, process);
+        let line = &mut self.line;
+        let condition = event.metadata.get("condition").unwrap_or(&event.trigger_id);
+        line.foreign(condition)
+            .style(Style::Dim)
+            .push(" → ")
+            .style(Style::Plain)
+            .foreign(&event.target_collector);
+        if let Some(path) = &event.target_path {
+            line.push(" ").foreign(path);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, UNIX_EPOCH};
 
-use collector_core::{EventMeta, ProcessExit};
+use collector_core::{AlertReason, EventMeta, ProcessExit};
 
 use super::*;
 
@@ -156,6 +156,49 @@ fn every_shape_of_event_is_readable_at_a_glance() {
     insta::assert_snapshot!(render(&events, false, None));
 }
 
+fn alert(text: &str) -> AlertEvent {
+    AlertEvent {
+        severity: AlertSeverity::High,
+        rules: vec![
+            AlertReason { rule: text.to_owned(), ..AlertReason::default() },
+            AlertReason { rule: "known-bad".to_owned(), ..AlertReason::default() },
+        ],
+        condition: Some(text.to_owned()),
+        pid: Some(4711),
+        process: Some(actor(text, 1000)),
+        path: Some(text.into()),
+        sha256: Some("ab12".to_owned()),
+        timestamp: time(),
+        ..AlertEvent::default()
+    }
+}
+
+fn trigger(text: &str) -> TriggerRequest {
+    TriggerRequest {
+        trigger_id: "t-1".to_owned(),
+        target_collector: text.to_owned(),
+        target_pid: Some(4711),
+        process: Some(actor(text, 1000)),
+        target_path: Some(text.to_owned()),
+        metadata: [("condition".to_owned(), text.to_owned())].into(),
+        timestamp: time(),
+        ..TriggerRequest::default()
+    }
+}
+
+#[test]
+fn alerts_and_triggers_say_what_and_why() {
+    let little = AlertEvent { severity: AlertSeverity::Low, timestamp: time(), ..AlertEvent::default() };
+    let events = [
+        CollectionEvent::TriggerRequest(trigger("from-tmp")),
+        CollectionEvent::Alert(alert("from-tmp")),
+        CollectionEvent::Alert(little),
+        CollectionEvent::TriggerRequest(TriggerRequest { timestamp: time(), ..TriggerRequest::default() }),
+    ];
+    insta::assert_snapshot!(render(&events, false, None));
+    assert!(render(&events[1..2], true, None).contains("\x1b[1;97;41mALERT"));
+}
+
 #[test]
 fn losses_are_impossible_to_miss() {
     let out = render(&[loss()], true, None);
@@ -188,6 +231,8 @@ fn hostile_text_cannot_move_the_terminal() {
             process: Some(actor(evil, 1)),
             ..file(FilesystemEventKind::Rename)
         }),
+        CollectionEvent::Alert(alert(evil)),
+        CollectionEvent::TriggerRequest(trigger(evil)),
     ];
     let out = render(&events, false, None);
     assert_eq!(out.lines().count(), events.len(), "one line each: {out:?}");
