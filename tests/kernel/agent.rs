@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use collector_tests::{Actor, Agent, run_agent};
+use collector_tests::{Actor, Agent, DEADLINE, run_agent};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -90,6 +90,14 @@ fn a_stopped_agent_says_what_it_missed() {
     for actor in actors {
         assert!(actor.finish().status.success());
     }
+    let runtime = dir.join("runtime");
+    let status = || run_agent(&["status", "--strict", "--runtime-dir", &runtime]);
+    let deadline = Instant::now() + DEADLINE;
+    while status().0.code() != Some(3) {
+        assert!(Instant::now() < deadline, "nothing is degraded: {}", status().1);
+        std::thread::sleep(Duration::from_millis(50)); // deadline: the status is written every two seconds
+    }
+    assert!(status().1.contains("events lost in the kernel"), "{}", status().1);
     let ended = agent.end(Signal::TERM);
     let mut kinds = count(&ended.lines);
     let losses = kinds.remove("loss").unwrap_or(0);
@@ -144,7 +152,15 @@ fn a_second_agent_in_the_same_place_is_told_so() {
         run_agent(&["run", "--runtime-dir", &dir.join("runtime"), "--no-store", "--pid", &pid]);
     assert_eq!((status.code(), &*stdout), (Some(1), ""));
     assert!(stderr.contains(&format!("another collector runs already (pid {})", agent.pid())), "{stderr}");
+    let status =
+        || run_agent(&["status", "--format", "json", "--strict", "--runtime-dir", &dir.join("runtime")]);
+    let (exit, stdout, stderr) = status();
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((exit.code(), &report["health"]["status"]), (Some(0), &"healthy".into()), "{report} {stderr}");
     assert!(agent.end(Signal::TERM).status.success());
+    let (exit, stdout, _) = status();
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((exit.code(), &report["running"]), (Some(1), &false.into()), "{report}");
 }
 
 #[test]

@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Say what this kernel, these privileges and this configuration allow
     Doctor(DoctorArgs),
+    /// Say whether an agent runs, and how well its parts do
+    Status(StatusArgs),
     /// Show the counters of the running agent
     Stats(StatsArgs),
     /// Ask the database of events in SQL
@@ -123,6 +125,19 @@ pub(crate) struct DoctorArgs {
     #[arg(long, short, value_name = "FORMAT", default_value = "text")]
     pub(crate) format: ReportFormat,
     /// End with 3 when something is missing, even if the main job can run
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Where the lock and the status of the running agent are
+    #[arg(long, value_name = "DIR")]
+    pub(crate) runtime_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// How to print
+    #[arg(long, short, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: ReportFormat,
+    /// End with 3 when the agent runs and is not healthy
     #[arg(long)]
     pub(crate) strict: bool,
     /// Where the lock and the status of the running agent are

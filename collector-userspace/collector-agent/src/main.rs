@@ -9,6 +9,7 @@ mod commands;
 mod config;
 mod detector;
 mod failure;
+mod health;
 mod instance;
 mod logging;
 mod output;

@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use collector_core::RuntimeStats;
+use collector_core::{HealthReport, RuntimeStats};
 use collector_sources::CaptureStats;
 use collector_store::StoreStats;
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,8 @@ pub(crate) struct Status {
     pub(crate) written_ns: u64,
     /// How often this is written, in nanoseconds.
     pub(crate) interval_ns: u64,
+    /// How well its parts do.
+    pub(crate) health: HealthReport,
     /// What it costs.
     pub(crate) cost: Cost,
     /// What serves which kind.

@@ -23,6 +23,7 @@ mod collector;
 pub mod condition;
 mod config;
 pub mod event;
+mod health;
 mod instance;
 pub mod json;
 mod source;
@@ -38,8 +39,8 @@ pub use bus::{
     LocalEventBus, OverflowPolicy, SubscriberStatistics, Subscription, TopicPatternError, TryRecvError,
 };
 pub use collector::{
-    BusHold, Collector, CollectorError, CollectorHandle, CollectorHealth, HealthStatus, RestartPolicy,
-    RunError, RuntimeStats, SourceFailure, SourceHealth, SourceState, SourceStats,
+    BusHold, Collector, CollectorError, CollectorHandle, CollectorHealth, RestartPolicy, RunError,
+    RuntimeStats, SourceFailure, SourceHealth, SourceState, SourceStats,
 };
 pub use condition::{Condition, ConditionError, ConditionSet};
 pub use config::{CollectorConfig, ConfigError};
@@ -49,6 +50,7 @@ pub use event::{
     PerformanceEvent, ProcessEvent, ProcessEventKind, ProcessExit, ProcessRef, Protocol, Sequence, Text,
     TriggerPriority, TriggerRequest,
 };
+pub use health::{ComponentHealth, HealthReport, HealthStatus};
 pub use json::{EventJson, HostInfo, JsonLines};
 pub use source::{EventSource, SourceCaps};
 pub use trigger::{

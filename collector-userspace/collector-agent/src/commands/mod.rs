@@ -10,6 +10,7 @@ mod replay;
 mod run;
 mod session;
 mod stats;
+mod status;
 
 use crate::cli::{Cli, Color, Command};
 use crate::config::{Config, Loaded, Origin, load};
@@ -51,6 +52,7 @@ pub(crate) fn execute(cli: Cli) -> Result<(), Failure> {
     match command {
         Command::Run(args) => run::run(&context, args),
         Command::Doctor(args) => doctor::run(&context, &args),
+        Command::Status(args) => status::run(&context, &args),
         Command::Stats(args) => stats::run(&context, &args),
         Command::Fields(args) => fields::run(&args),
         Command::Query(args) => query::run(&context, &args),

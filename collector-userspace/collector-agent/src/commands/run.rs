@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use collector_core::JsonLines;
 use collector_sources::CaptureHandle;
@@ -15,6 +15,7 @@ use crate::capture::{Running, kernel_config, this_host};
 use crate::cli::{CaptureArgs, RunArgs};
 use crate::config::{Capture, Config, Detection, Store};
 use crate::failure::{Failure, Kind};
+use crate::health::HealthTracker;
 use crate::instance::Instance;
 use crate::output::{human, message};
 use crate::paths::make_dir;
@@ -129,6 +130,7 @@ struct Report {
     capture: CaptureHandle,
     watch: Watch,
     status: Status,
+    health: HealthTracker,
     /// Resident memory at the start, or what turned out to be in use, in bytes.
     lean: u64,
     /// Statuses since memory was last released.
@@ -153,11 +155,12 @@ impl Report {
             ..Status::default()
         };
         let lean = Cost::of_this_process(0).rss_bytes;
-        Self { runtime_dir: runtime_dir.to_owned(), capture, watch, status, lean, unreleased: 0 }
+        let health = HealthTracker::default();
+        Self { runtime_dir: runtime_dir.to_owned(), capture, watch, status, health, lean, unreleased: 0 }
     }
 
     fn update(&mut self) {
-        let Self { runtime_dir: _, capture, watch, status, .. } = self;
+        let Self { runtime_dir: _, capture, watch, status, health, .. } = self;
         status.written_ns = status::now_ns();
         status.cost = Cost::of_this_process(status.cost.startup_cpu_ns);
         status.capture = capture.stats();
@@ -165,6 +168,7 @@ impl Report {
         status.outputs = watch.output_stats().into_iter().collect();
         status.store = watch.store_stats();
         status.detector = watch.detector_stats();
+        status.health = health.report(status, &watch.health().sources, SystemTime::now());
     }
 
     fn write(&mut self) {

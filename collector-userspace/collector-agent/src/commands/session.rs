@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use collector_core::{
-    Collector, CollectorConfig, CollectorHandle, EventFilter, EventSource, EventSubscription, JsonLines,
-    OverflowPolicy, RestartPolicy, RuntimeStats, Subscription,
+    Collector, CollectorConfig, CollectorHandle, CollectorHealth, EventFilter, EventSource,
+    EventSubscription, JsonLines, OverflowPolicy, RestartPolicy, RuntimeStats, Subscription,
 };
 use collector_store::{StoreConfig, StoreHandle, StoreStats, StoreWriter};
 use jiff::tz::TimeZone;
@@ -69,6 +69,10 @@ pub(super) enum End {
 impl Watch {
     pub(super) fn runtime_stats(&self) -> RuntimeStats {
         self.collector.statistics()
+    }
+
+    pub(super) fn health(&self) -> CollectorHealth {
+        self.collector.health()
     }
 
     pub(super) fn output_stats(&self) -> Option<OutputStats> {

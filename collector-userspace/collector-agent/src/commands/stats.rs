@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use collector_core::analysis::AnalysisStatistics;
+use collector_core::{ComponentHealth, HealthStatus};
 
 use super::Context;
 use crate::cli::{ReportFormat, StatsArgs};
@@ -19,23 +20,7 @@ use crate::status::{self, Status, SubscriberStatus};
 
 pub(super) fn run(context: &Context, args: &StatsArgs) -> Result<(), Failure> {
     let config = context.configure()?.config;
-    let directories = runtime_dirs(context, &config, args.runtime_dir.as_deref());
-    let mut found = None;
-    for directory in &directories {
-        found = status::read(directory)?.map(|status| (directory, status));
-        if found.is_some() {
-            break;
-        }
-    }
-    let Some((directory, status)) = found else {
-        let places: Vec<String> = directories.iter().map(|path| path.display().to_string()).collect();
-        let failure = Failure::from(anyhow::anyhow!(
-            "no collector is running, and none left counters in {}",
-            places.join(" or ")
-        ));
-        return Err(failure.hint("start one with `collector run`, or name its --runtime-dir"));
-    };
-    let running = Instance::running(directory).is_some();
+    let (status, running) = last_status(context, &config, args.runtime_dir.as_deref())?;
     match args.format {
         ReportFormat::Json => {
             let mut document = serde_json::to_value(&status)?;
@@ -52,6 +37,26 @@ pub(super) fn run(context: &Context, args: &StatsArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The last status an agent wrote, and whether that agent runs.
+pub(super) fn last_status(
+    context: &Context,
+    config: &Config,
+    asked: Option<&Path>,
+) -> Result<(Status, bool), Failure> {
+    let directories = runtime_dirs(context, config, asked);
+    for directory in &directories {
+        if let Some(status) = status::read(directory)? {
+            return Ok((status, Instance::running(directory).is_some()));
+        }
+    }
+    let places: Vec<String> = directories.iter().map(|path| path.display().to_string()).collect();
+    let failure = Failure::from(anyhow::anyhow!(
+        "no collector is running, and none left counters in {}",
+        places.join(" or ")
+    ));
+    Err(failure.hint("start one with `collector run`, or name its --runtime-dir"))
+}
+
 /// Where an agent may have left its status: the place asked for, else one's own, else the system's.
 pub(super) fn runtime_dirs(context: &Context, config: &Config, asked: Option<&Path>) -> Vec<PathBuf> {
     if let Some(directory) = asked.map(Path::to_owned).or_else(|| config.agent.runtime_dir.clone()) {
@@ -63,7 +68,7 @@ pub(super) fn runtime_dirs(context: &Context, config: &Config, asked: Option<&Pa
 }
 
 /// What keeps these counters from being those of the moment.
-fn warning(status: &Status, running: bool, now: SystemTime) -> Option<String> {
+pub(super) fn warning(status: &Status, running: bool, now: SystemTime) -> Option<String> {
     let age = now.duration_since(status.written()).unwrap_or(Duration::ZERO);
     let ago = human::duration(age);
     match (running, status.ended) {
@@ -115,6 +120,10 @@ fn head(out: &mut String, status: &Status, running: bool, now: SystemTime) {
         human::duration(Duration::from_nanos(cost.startup_cpu_ns)),
         human::bytes(cost.rss_bytes)
     );
+    let troubles = status.health.components.iter().filter(|part| part.status > HealthStatus::Unknown);
+    for ComponentHealth { name, status, reason, since: _ } in troubles {
+        let _ = writeln!(out, "{name} is {status}: {}", reason.as_deref().unwrap_or_default());
+    }
     for source in status.sources.iter().filter(|source| source.last_error.is_some()) {
         let error = source.last_error.as_deref().unwrap_or_default();
         let _ = writeln!(out, "source {} {}: {error}", source.name, source.state);

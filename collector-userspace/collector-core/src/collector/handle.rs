@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-use super::health::{CollectorHealth, HealthStatus};
+use super::health::CollectorHealth;
 use super::hold::Holds;
 use super::lane::Lane;
 use super::statistics::{RuntimeStats, SourceState};
 use crate::bus::LocalEventBus;
 use crate::config::CollectorConfig;
+use crate::health::HealthStatus;
 use crate::source::SourceCaps;
 
 /// What a collector, its run and its handles share.

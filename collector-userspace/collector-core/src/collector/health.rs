@@ -8,22 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use super::lane::Lane;
-
-/// How well something does; the greater the worse.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum HealthStatus {
-    /// It works.
-    Healthy,
-    /// Not known yet.
-    #[default]
-    Unknown,
-    /// It works in part.
-    Degraded,
-    /// It does not work.
-    Unhealthy,
-}
+use crate::health::{ComponentHealth, HealthStatus};
 
 /// How well one source does.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -38,6 +23,14 @@ pub struct SourceHealth {
     pub reason: Option<String>,
     /// When that was found.
     pub since: SystemTime,
+}
+
+impl From<&SourceHealth> for ComponentHealth {
+    /// As `source NAME`.
+    fn from(source: &SourceHealth) -> Self {
+        let SourceHealth { name, status, reason, since } = source;
+        Self { name: format!("source {name}"), status: *status, reason: reason.clone(), since: Some(*since) }
+    }
 }
 
 /// How well a collector does.

@@ -9,8 +9,9 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{Notify, mpsc};
 
 use super::error::SourceFailure;
-use super::health::{HealthRequest, HealthStatus, SourceHealth};
+use super::health::{HealthRequest, SourceHealth};
 use super::statistics::{SourceState, SourceStats};
+use crate::health::HealthStatus;
 use crate::source::EventSource;
 
 /// A source, its counters and where it is in its life. Written by its thread, its pump and the run.

@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 pub use error::{CollectorError, RunError, SourceFailure};
 pub use handle::CollectorHandle;
-pub use health::{CollectorHealth, HealthStatus, SourceHealth};
+pub use health::{CollectorHealth, SourceHealth};
 pub use hold::BusHold;
 pub use restart::RestartPolicy;
 pub use statistics::{RuntimeStats, SourceState, SourceStats};

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc::Sender;
 
 use super::*;
+use crate::HealthStatus;
 use crate::bus::{EventFilter, EventSubscription, OverflowPolicy, Subscription};
 use crate::event::{CollectionEvent, ProcessEvent};
 
