@@ -128,9 +128,12 @@ fn known_by_kind(field: Field, test: &Test) -> Option<Node> {
         let holds = match test {
             Test::Null => false,
             Test::Text(transform, test) => holds_for(kind.name(), *transform, test),
-            Test::True | Test::Integer(_) | Test::Address(_) | Test::AnyText(..) | Test::Field(..) => {
-                return None;
-            }
+            Test::True
+            | Test::Integer(_)
+            | Test::Number(_)
+            | Test::Address(_)
+            | Test::AnyText(..)
+            | Test::Field(..) => return None,
         };
         if holds {
             kinds = kinds.with(kind);

@@ -293,13 +293,15 @@ pub enum Transform {
 }
 
 /// A value that stands in a condition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Literal {
     /// A text; also an address.
     Text(String),
-    /// A number.
+    /// A whole number.
     Integer(i128),
+    /// A number that may have a fraction; must be finite.
+    Number(f64),
     /// TRUE or FALSE.
     Bool(bool),
 }
@@ -313,6 +315,12 @@ impl From<&str> for Literal {
 impl From<String> for Literal {
     fn from(text: String) -> Self {
         Self::Text(text)
+    }
+}
+
+impl From<f64> for Literal {
+    fn from(number: f64) -> Self {
+        Self::Number(number)
     }
 }
 

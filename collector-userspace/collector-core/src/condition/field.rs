@@ -12,6 +12,8 @@ pub enum FieldType {
     Text,
     /// A whole number; any of 64 bits, with or without sign, is exact.
     Integer,
+    /// A number, perhaps with a fraction: a double, compared with whole numbers as the double nearest to them.
+    Number,
     /// True or false.
     Bool,
     /// An IPv4 or IPv6 address. An IPv4 address mapped into IPv6 equals the IPv4 address.
@@ -25,6 +27,7 @@ impl fmt::Display for FieldType {
         f.write_str(match self {
             Self::Text => "text",
             Self::Integer => "an integer",
+            Self::Number => "a number",
             Self::Bool => "true or false",
             Self::Ip => "an ip address",
             Self::TextList => "a list of texts",
@@ -74,9 +77,10 @@ const PROCESS: &[&str] = &["process"];
 const NETWORK: &[&str] = &["network"];
 const FILE: &[&str] = &["file"];
 const LOSS: &[&str] = &["loss"];
+const PERFORMANCE: &[&str] = &["performance"];
 const ALERT: &[&str] = &["alert"];
 const FILE_ALERT: &[&str] = &["file", "alert"];
-const ACTOR: &[&str] = &["process", "network", "file", "trigger_request", "alert"];
+const ACTOR: &[&str] = &["process", "network", "file", "performance", "trigger_request", "alert"];
 const CAPTURED: &[&str] = &["process", "network", "file", "performance", "alert", "loss"];
 const DOMAIN: &[&str] = &["process", "network", "file", "loss"];
 const ABOUT: &[&str] = &["process", "network", "file", "performance", "trigger_request", "alert"];
@@ -208,6 +212,16 @@ fields! {
     BytesSent "bytes_sent" Integer NETWORK;
     /// Payload bytes received so far; before the close only if not 0.
     BytesReceived "bytes_received" Integer NETWORK;
+    /// What was measured, for example `cpu_usage`.
+    Metric "metric" Text PERFORMANCE;
+    /// What the measurement gave.
+    Value "value" Number PERFORMANCE;
+    /// Unit of the value, for example `percent` or `bytes`.
+    Unit "unit" Text PERFORMANCE;
+    /// Part of the system that was measured: `system`, `process`, `collector` or what the source calls it.
+    Component "component" Text PERFORMANCE;
+    /// Nanoseconds over which a rate or an average was taken.
+    IntervalNs "interval_ns" Integer PERFORMANCE;
     /// Why events were lost, for example `ring_full`.
     Reason "reason" Text LOSS;
     /// How many events were lost.

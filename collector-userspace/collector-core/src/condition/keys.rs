@@ -78,6 +78,7 @@ fn leaf_keys(leaf: &Leaf) -> Option<Vec<Key>> {
         Test::Null
         | Test::True
         | Test::Integer(_)
+        | Test::Number(_)
         | Test::Address(_)
         | Test::Text(..)
         | Test::AnyText(..)
@@ -149,7 +150,15 @@ pub(super) fn hash_of(field: Field, part: Part, context: &Context<'_, '_>) -> Op
         (Value::Text(text), Part::FileName) => Some(hash_text(file_name(text))),
         (Value::Integer(number), _) => Some(hash_integer(number)),
         (Value::Ip(address), _) => Some(hash_address(address.to_canonical())),
-        (Value::Null | Value::ExecId(_) | Value::Joined(_) | Value::Bool(_) | Value::List(_), _) => None,
+        (
+            Value::Null
+            | Value::ExecId(_)
+            | Value::Joined(_)
+            | Value::Number(_)
+            | Value::Bool(_)
+            | Value::List(_),
+            _,
+        ) => None,
     }
 }
 

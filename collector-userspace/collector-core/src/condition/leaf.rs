@@ -7,7 +7,7 @@ use super::address::{AddressTest, Network, address};
 use super::error::ConditionErrorKind;
 use super::expr::{Case, Comparison, Literal, Predicate, Transform};
 use super::field::{Field, FieldType};
-use super::node::{IntegerTest, Test};
+use super::node::{IntegerTest, NumberTest, Test};
 use super::text::{self, Needle, TextTest};
 
 type Result<T> = std::result::Result<T, ConditionErrorKind>;
@@ -26,6 +26,7 @@ pub(super) fn test(
     }
     match field.field_type() {
         FieldType::Integer => integer(field, transform, predicate).map(Test::Integer),
+        FieldType::Number => number(field, transform, predicate).map(Test::Number),
         FieldType::Bool => boolean(field, transform, predicate),
         FieldType::Ip => match addresses(field, predicate)? {
             Some(test) if transform == Transform::None => Ok(Test::Address(test)),
@@ -55,7 +56,7 @@ fn integer(field: Field, transform: Transform, predicate: &Predicate) -> Result<
     }
     let number = |literal: &Literal| match literal {
         Literal::Integer(number) => Ok(*number),
-        Literal::Text(_) | Literal::Bool(_) => Err(mismatch_literal(field, literal)),
+        Literal::Text(_) | Literal::Number(_) | Literal::Bool(_) => Err(mismatch_literal(field, literal)),
     };
     match predicate {
         Predicate::Compare(comparison, literal) => Ok(IntegerTest::Compare(*comparison, number(literal)?)),
@@ -64,6 +65,25 @@ fn integer(field: Field, transform: Transform, predicate: &Predicate) -> Result<
             let mut numbers = not_empty(literals)?.iter().map(number).collect::<Result<Vec<_>>>()?;
             numbers.sort_unstable();
             Ok(IntegerTest::In(numbers.into()))
+        }
+        other => Err(operator(operator_name(other), field)),
+    }
+}
+
+fn number(field: Field, transform: Transform, predicate: &Predicate) -> Result<NumberTest> {
+    if transform != Transform::None {
+        return Err(operator("a change of case", field));
+    }
+    let number = |literal: &Literal| match literal {
+        Literal::Integer(number) => Ok(*number as f64),
+        Literal::Number(number) if number.is_finite() => Ok(*number),
+        Literal::Text(_) | Literal::Number(_) | Literal::Bool(_) => Err(mismatch_literal(field, literal)),
+    };
+    match predicate {
+        Predicate::Compare(comparison, literal) => Ok(NumberTest::Compare(*comparison, number(literal)?)),
+        Predicate::Between(low, high) => Ok(NumberTest::Between(number(low)?, number(high)?)),
+        Predicate::In(literals, _) => {
+            Ok(NumberTest::In(not_empty(literals)?.iter().map(number).collect::<Result<_>>()?))
         }
         other => Err(operator(operator_name(other), field)),
     }
@@ -83,7 +103,7 @@ fn boolean(field: Field, transform: Transform, predicate: &Predicate) -> Result<
 fn addresses(field: Field, predicate: &Predicate) -> Result<Option<AddressTest>> {
     let read = |literal: &Literal| match literal {
         Literal::Text(text) => address(text),
-        Literal::Integer(_) | Literal::Bool(_) => Err(mismatch_literal(field, literal)),
+        Literal::Integer(_) | Literal::Number(_) | Literal::Bool(_) => Err(mismatch_literal(field, literal)),
     };
     Ok(Some(match predicate {
         Predicate::Compare(Comparison::Equal, literal) => AddressTest::one_of([read(literal)?]),
@@ -181,7 +201,7 @@ fn regex(pattern: &str, limits: &Limits) -> Result<TextTest> {
 fn bytes(field: Field, literal: &Literal) -> Result<Box<[u8]>> {
     match literal {
         Literal::Text(text) => Ok(text.as_bytes().into()),
-        Literal::Integer(_) | Literal::Bool(_) => Err(mismatch_literal(field, literal)),
+        Literal::Integer(_) | Literal::Number(_) | Literal::Bool(_) => Err(mismatch_literal(field, literal)),
     }
 }
 
@@ -195,6 +215,7 @@ fn mismatch_literal(field: Field, literal: &Literal) -> ConditionErrorKind {
         match literal {
             Literal::Text(text) => format!("the text {text:?}"),
             Literal::Integer(number) => format!("the number {number}"),
+            Literal::Number(number) => format!("the number {number}"),
             Literal::Bool(value) => value.to_string().to_uppercase(),
         },
     )

@@ -36,6 +36,7 @@ pub(super) enum Test {
     Null,
     True,
     Integer(IntegerTest),
+    Number(NumberTest),
     Address(AddressTest),
     Text(Transform, TextTest),
     /// On a list: any of its texts.
@@ -58,6 +59,26 @@ impl IntegerTest {
         match self {
             Self::Compare(comparison, value) => comparison.holds(number.cmp(value)),
             Self::In(values) => values.binary_search(&number).is_ok(),
+            Self::Between(low, high) => (low..=high).contains(&&number),
+        }
+    }
+}
+
+/// What is asked of a number with a fraction that is there. All are finite.
+#[derive(Clone, Debug)]
+pub(super) enum NumberTest {
+    Compare(Comparison, f64),
+    In(Box<[f64]>),
+    Between(f64, f64),
+}
+
+impl NumberTest {
+    fn holds(&self, number: f64) -> bool {
+        match self {
+            Self::Compare(comparison, value) => {
+                number.partial_cmp(value).is_some_and(|order| comparison.holds(order))
+            }
+            Self::In(values) => values.contains(&number),
             Self::Between(low, high) => (low..=high).contains(&&number),
         }
     }
@@ -123,6 +144,10 @@ impl Leaf {
                 Value::Integer(number) => Truth::from(test.holds(number)),
                 _ => Truth::Unknown,
             },
+            Test::Number(test) => match context.value(field) {
+                Value::Number(number) => Truth::from(test.holds(number)),
+                _ => Truth::Unknown,
+            },
             Test::Address(test) => match context.value(field) {
                 Value::Ip(address) => Truth::from(test.holds(address)),
                 _ => Truth::Unknown,
@@ -145,7 +170,7 @@ impl Leaf {
         };
         let changing = |transform| if transform == Transform::None { 0 } else { 10 };
         match &self.test {
-            Test::Null | Test::True | Test::Integer(_) => 1,
+            Test::Null | Test::True | Test::Integer(_) | Test::Number(_) => 1,
             Test::Address(_) => 2,
             Test::Text(transform, test) => making(self.field) + changing(*transform) + test.cost(),
             Test::AnyText(transform, test) => 8 * (changing(*transform) + test.cost()),
@@ -176,6 +201,7 @@ fn change(transform: Transform) -> Option<fn(&u8) -> u8> {
 fn compare(comparison: Comparison, one: Field, other: Field, context: &mut Context<'_, '_>) -> Truth {
     let order: Option<Ordering> = match (context.value(one), context.value(other)) {
         (Value::Integer(one), Value::Integer(other)) => Some(one.cmp(&other)),
+        (Value::Number(one), Value::Number(other)) => one.partial_cmp(&other),
         (Value::Bool(one), Value::Bool(other)) => Some(one.cmp(&other)),
         (Value::Ip(one), Value::Ip(other)) => Some(one.to_canonical().cmp(&other.to_canonical())),
         _ => context.texts(one, other).map(|(one, other)| one.cmp(other)),

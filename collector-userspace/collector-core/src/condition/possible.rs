@@ -48,9 +48,12 @@ impl Possible {
                 let both = carriers.intersection(other.kinds());
                 Self { yes: both, no: both, unknown: KindSet::ALL }
             }
-            Test::True | Test::Integer(_) | Test::Address(_) | Test::Text(..) | Test::AnyText(..) => {
-                Self { yes: carriers, no: carriers, unknown: KindSet::ALL }
-            }
+            Test::True
+            | Test::Integer(_)
+            | Test::Number(_)
+            | Test::Address(_)
+            | Test::Text(..)
+            | Test::AnyText(..) => Self { yes: carriers, no: carriers, unknown: KindSet::ALL },
         }
     }
 

@@ -136,7 +136,12 @@ impl<'a, 's> Context<'a, 's> {
             }
             Value::ExecId(id) => self.keep(field, || ShortText::exec_id(id)),
             Value::Ip(address) => self.keep(field, || ShortText::address(address)),
-            Value::Null | Value::Text(_) | Value::Integer(_) | Value::Bool(_) | Value::List(_) => {}
+            Value::Null
+            | Value::Text(_)
+            | Value::Integer(_)
+            | Value::Number(_)
+            | Value::Bool(_)
+            | Value::List(_) => {}
         }
         value
     }
@@ -152,7 +157,7 @@ impl<'a, 's> Context<'a, 's> {
             Value::Text(text) => Some(text),
             Value::Joined(_) => self.made.command_line.as_deref(),
             Value::ExecId(_) | Value::Ip(_) => self.made.short(field).map(ShortText::as_bytes),
-            Value::Null | Value::Integer(_) | Value::Bool(_) | Value::List(_) => None,
+            Value::Null | Value::Integer(_) | Value::Number(_) | Value::Bool(_) | Value::List(_) => None,
         }
     }
 }

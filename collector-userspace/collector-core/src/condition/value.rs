@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::field::Field;
 use crate::event::{
     AlertEvent, AlertReason, Capture, CollectionEvent, Direction, ExecId, FilesystemEvent, LossEvent,
-    NetworkEvent, NetworkEventKind, ProcessEvent, ProcessEventKind, ProcessRef, Text,
+    NetworkEvent, NetworkEventKind, PerformanceEvent, ProcessEvent, ProcessEventKind, ProcessRef, Text,
 };
 
 /// What an event has in a field.
@@ -20,6 +20,8 @@ pub(super) enum Value<'a> {
     /// Text once they are joined.
     Joined(&'a [Text]),
     Integer(i128),
+    /// Finite.
+    Number(f64),
     Bool(bool),
     Ip(IpAddr),
     List(List<'a>),
@@ -56,6 +58,7 @@ impl<'a> Value<'a> {
         let process = || as_process(event);
         let network = || as_network(event);
         let file = || as_file(event);
+        let performance = || as_performance(event);
         match field {
             Field::Kind => Self::Text(event.kind().as_bytes()),
             Field::TimeNs => Self::Integer(nanoseconds(event.timestamp())),
@@ -160,6 +163,14 @@ impl<'a> Value<'a> {
             Field::BytesReceived => {
                 integer(network().and_then(|network| counted(network, network.bytes_received)))
             }
+            Field::Metric => word(performance().map(|sample| &*sample.metric_name)),
+            Field::Value => performance()
+                .map(|sample| sample.value)
+                .filter(|value| value.is_finite())
+                .map_or(Self::Null, Self::Number),
+            Field::Unit => word(performance().map(|sample| &*sample.unit)),
+            Field::Component => word(performance().map(|sample| &*sample.component)),
+            Field::IntervalNs => duration(performance().and_then(|sample| sample.interval)),
             Field::Reason => word(as_loss(event).map(|loss| loss.reason)),
             Field::Count => integer(as_loss(event).map(|loss| loss.count)),
             Field::Severity => word(as_alert(event).map(|alert| alert.severity.name())),
@@ -184,18 +195,23 @@ const fn as_alert(event: &CollectionEvent) -> Option<&AlertEvent> {
     if let CollectionEvent::Alert(event) = event { Some(event) } else { None }
 }
 
+const fn as_performance(event: &CollectionEvent) -> Option<&PerformanceEvent> {
+    if let CollectionEvent::Performance(event) = event { Some(event) } else { None }
+}
+
 const fn as_loss(event: &CollectionEvent) -> Option<&LossEvent> {
     if let CollectionEvent::Loss(event) = event { Some(event) } else { None }
 }
 
-/// The process behind a network or file event.
+/// The process behind a network or file event, or behind a measurement.
 fn actor(event: &CollectionEvent) -> Option<&ProcessRef> {
     match event {
         CollectionEvent::Network(event) => event.process.as_deref(),
         CollectionEvent::Filesystem(event) => event.process.as_deref(),
         CollectionEvent::TriggerRequest(event) => event.process.as_deref(),
         CollectionEvent::Alert(event) => event.process.as_deref(),
-        CollectionEvent::Process(_) | CollectionEvent::Performance(_) | CollectionEvent::Loss(_) => None,
+        CollectionEvent::Performance(event) => event.process.as_deref(),
+        CollectionEvent::Process(_) | CollectionEvent::Loss(_) => None,
     }
 }
 

@@ -167,7 +167,8 @@ impl CollectionEvent {
             Self::Filesystem(event) => event.process.as_ref()?.exec_id,
             Self::TriggerRequest(event) => event.process.as_ref()?.exec_id,
             Self::Alert(event) => event.process.as_ref()?.exec_id,
-            Self::Performance(_) | Self::Loss(_) => None,
+            Self::Performance(event) => event.process.as_ref()?.exec_id,
+            Self::Loss(_) => None,
         }
     }
 
@@ -180,7 +181,8 @@ impl CollectionEvent {
             Self::Filesystem(event) => event.process.clone(),
             Self::TriggerRequest(event) => event.process.clone(),
             Self::Alert(event) => event.process.clone(),
-            Self::Performance(_) | Self::Loss(_) => None,
+            Self::Performance(event) => event.process.clone(),
+            Self::Loss(_) => None,
         }
     }
 

@@ -1,8 +1,9 @@
 //! Measurements.
 
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use super::EventMeta;
+use super::{EventMeta, ProcessRef};
 
 /// One measured value.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,8 +16,12 @@ pub struct PerformanceEvent {
     pub unit: String,
     /// Process it belongs to.
     pub pid: Option<u32>,
-    /// Part of the system it belongs to.
+    /// Part of the system it belongs to, for example `system`, `process` or `collector`.
     pub component: String,
+    /// The time over which it was taken, for a rate or an average; absent for what was read at one moment.
+    pub interval: Option<Duration>,
+    /// That process in a few words, where more than its pid is known.
+    pub process: Option<Arc<ProcessRef>>,
     /// When it was measured.
     pub timestamp: SystemTime,
     /// Provenance.
@@ -31,6 +36,8 @@ impl Default for PerformanceEvent {
             unit: String::new(),
             pid: None,
             component: String::new(),
+            interval: None,
+            process: None,
             timestamp: SystemTime::UNIX_EPOCH,
             meta: EventMeta::default(),
         }

@@ -90,8 +90,8 @@
 //!
 //! # Others
 //!
-//! * `performance.sample` has `performance`: `metric`, `value` (a number, absent when not finite), `unit`, `component`; and
-//!   `process` with the `pid` it belongs to.
+//! * `performance.sample` has `performance`: `metric`, `value` (a number, absent when not finite), `unit`, `component`
+//!   (`system`, `process`, `collector`…), `interval_ns` over which a rate was taken; and the short `process` it belongs to.
 //! * `trigger.request` has `trigger`: `trigger_id`, `target_collector`, `analysis_type` (`binary_hash`, `memory_analysis`,
 //!   `yara_scan`, `network_analysis`, `behavioral_analysis` or `custom:NAME`), `priority` (`low`, `normal`, `high`,
 //!   `critical`), `target_pid`, `target_path` (lossy where it is not UTF-8), `correlation_id`, `metadata` (object of strings);
@@ -173,7 +173,7 @@ impl Serialize for EventJson<'_> {
                 line.put("file", &file::File(event))?;
             }
             CollectionEvent::Performance(event) => {
-                line.some("process", process::Short::of(None, event.pid))?;
+                line.some("process", process::Short::of(event.process.as_deref(), event.pid))?;
                 line.put("performance", &other::Performance(event))?;
             }
             CollectionEvent::TriggerRequest(request) => {

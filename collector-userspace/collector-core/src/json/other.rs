@@ -4,19 +4,30 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
-use super::members::{Foreign, Members, Shown};
+use super::members::{Foreign, Members, Shown, nanos};
 use crate::event::{AnalysisType, LossEvent, PerformanceEvent, TriggerPriority, TriggerRequest};
 
 pub(super) struct Performance<'a>(pub(super) &'a PerformanceEvent);
 
 impl Serialize for Performance<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let PerformanceEvent { metric_name, value, unit, pid: _, component, timestamp: _, meta: _ } = self.0;
+        let PerformanceEvent {
+            metric_name,
+            value,
+            unit,
+            pid: _,
+            component,
+            interval,
+            process: _,
+            timestamp: _,
+            meta: _,
+        } = self.0;
         let mut object = Members::begin(serializer)?;
         object.word("metric", metric_name)?;
         object.some("value", Some(value).filter(|value| value.is_finite()))?;
         object.word("unit", unit)?;
         object.word("component", component)?;
+        object.some("interval_ns", interval.map(nanos))?;
         object.end()
     }
 }

@@ -230,6 +230,17 @@ fn measurements_trigger_requests_and_losses() {
             ..PerformanceEvent::default()
         }));
     }
+    text += &line_of(&CollectionEvent::Performance(PerformanceEvent {
+        metric_name: "disk_read".to_owned(),
+        value: 4_096.0,
+        unit: "bytes/s".to_owned(),
+        component: "process".to_owned(),
+        pid: Some(11_548),
+        interval: Some(Duration::from_secs(10)),
+        process: Some(shell()),
+        timestamp: at(0),
+        meta: EventMeta { sequence: None, ..meta("process") },
+    }));
     for analysis_type in [AnalysisType::BinaryHash, AnalysisType::Custom("strings".to_owned())] {
         text += &line_of(&CollectionEvent::TriggerRequest(TriggerRequest {
             trigger_id: "t-1".to_owned(),

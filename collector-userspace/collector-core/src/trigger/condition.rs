@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::config::SuspiciousPairs;
 use super::error::TriggerError;
 use crate::condition::{Case, Condition, ConditionSet, Expr, Field, Predicate, Scratch};
-use crate::event::{AnalysisType, CollectionEvent, KINDS, ProcessEvent, TriggerPriority};
+use crate::event::{AnalysisType, CollectionEvent, KINDS, PerformanceEvent, ProcessEvent, TriggerPriority};
 
 /// When to ask which collector for which analysis.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,7 +47,8 @@ pub enum ConditionType {
     HashMismatch,
     /// A program from one list starts one from another, see [`SuspiciousPairs`].
     SuspiciousParentChild,
-    /// A process takes more than this.
+    /// A process takes more than this: a process event says so, or a performance sample of a process does, by a `cpu_usage` in
+    /// `percent` or a `memory_usage` in `bytes`.
     ResourceAnomaly {
         /// Percent of one processor.
         cpu_threshold: f64,
@@ -113,8 +114,13 @@ enum Direct {
 impl Direct {
     /// The kinds of events it can hold for.
     fn kinds(&self) -> impl Iterator<Item = &'static str> {
-        let any = matches!(self, Self::Custom(_));
-        let kinds = KINDS.iter().filter(move |(_, domain)| any || *domain == "process");
+        let domains: Option<&[&str]> = match self {
+            Self::Custom(_) => None,
+            Self::Mismatch(_) => Some(&["process"]),
+            Self::Anomaly { .. } => Some(&["process", "performance"]),
+        };
+        let kinds =
+            KINDS.iter().filter(move |(_, domain)| domains.is_none_or(|domains| domains.contains(domain)));
         kinds.map(|(kind, _)| *kind)
     }
 
@@ -126,9 +132,23 @@ impl Direct {
                 process.cpu_usage.is_some_and(|usage| usage > *cpu_threshold)
                     || process.memory_usage.is_some_and(|usage| usage > *memory_threshold)
             }
+            (Self::Anomaly { cpu_threshold, memory_threshold }, CollectionEvent::Performance(sample)) => {
+                is_anomaly(sample, *cpu_threshold, *memory_threshold)
+            }
             (Self::Mismatch(_) | Self::Anomaly { .. }, _) => false,
         }
     }
+}
+
+/// Whether a sample of a process is above the limit for what it measures. What the whole system takes has other limits.
+fn is_anomaly(sample: &PerformanceEvent, cpu_threshold: f64, memory_threshold: u64) -> bool {
+    let PerformanceEvent { metric_name, value, unit, pid, .. } = sample;
+    pid.is_some()
+        && match (metric_name.as_str(), unit.as_str()) {
+            ("cpu_usage", "percent") => *value > cpu_threshold,
+            ("memory_usage", "bytes") => *value > memory_threshold as f64,
+            _ => false,
+        }
 }
 
 /// The hash last seen of each executable.

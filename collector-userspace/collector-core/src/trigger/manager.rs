@@ -391,7 +391,8 @@ fn target(event: &CollectionEvent) -> Option<Text> {
             request.target_bytes.clone().or_else(|| request.target_path.as_deref().map(Text::from))
         }
         CollectionEvent::Alert(alert) => alert.path.clone(),
-        CollectionEvent::Performance(_) | CollectionEvent::Loss(_) => None,
+        CollectionEvent::Performance(event) => event.process.as_ref()?.executable.clone(),
+        CollectionEvent::Loss(_) => None,
     }
 }
 

@@ -11,8 +11,8 @@ use super::*;
 use crate::analysis::{AnalysisChainConfig, AnalysisChainCoordinator};
 use crate::bus::{EventBusConfig, EventFilter, EventSubscription, LocalEventBus};
 use crate::event::{
-    AnalysisType, CollectionEvent, ExecId, ProcessEvent, ProcessEventKind, ProcessRef, TriggerPriority,
-    TriggerRequest,
+    AnalysisType, CollectionEvent, ExecId, PerformanceEvent, ProcessEvent, ProcessEventKind, ProcessRef,
+    Text, TriggerPriority, TriggerRequest,
 };
 
 fn capabilities() -> TriggerCapabilities {
@@ -109,6 +109,45 @@ fn each_kind_of_condition_is_met_by_what_it_says() {
     check(anomaly.clone(), takes(Some(50.1), None), takes(Some(50.0), Some(1000)));
     check(anomaly, takes(None, Some(1001)), takes(None, None));
     check(C::Sql("name = 'nc' AND pid > 5".to_owned()), exec(6, "nc", "/x"), exec(5, "nc", "/x"));
+}
+
+#[test]
+fn samples_of_processes_can_be_anomalies() {
+    let manager = manager();
+    let anomaly = ConditionType::ResourceAnomaly { cpu_threshold: 50.0, memory_threshold: 1000 };
+    manager.register_condition(condition("c", anomaly)).unwrap();
+    // Each of another process, so that none is the repetition of another.
+    let mut pid = 0;
+    let mut asks = |metric: &str, unit: &str, value, of_process: bool| {
+        pid += 1;
+        let name: Text = "hog".into();
+        let exec_id = Some(ExecId { boot: 1, pid, start_ticks: 1, image: 1 });
+        let executable = Some(format!("/x{pid}").into());
+        let process = ProcessRef { pid, exec_id, name, executable, uid: None, container_id: None };
+        let event = CollectionEvent::Performance(PerformanceEvent {
+            metric_name: metric.to_owned(),
+            value,
+            unit: unit.to_owned(),
+            pid: of_process.then_some(pid),
+            process: of_process.then(|| Arc::new(process)),
+            ..PerformanceEvent::default()
+        });
+        let requests = manager.evaluate(&event);
+        if let [request] = &*requests {
+            assert_eq!(request.target_path, Some(format!("/x{pid}")));
+        }
+        requests.len()
+    };
+    assert_eq!([asks("cpu_usage", "percent", 50.1, true), asks("cpu_usage", "percent", 50.0, true)], [1, 0]);
+    assert_eq!(
+        [asks("memory_usage", "bytes", 1001.0, true), asks("memory_usage", "bytes", 1000.0, true)],
+        [1, 0]
+    );
+    // The whole system, another metric, another unit, and what is no number.
+    assert_eq!(asks("cpu_usage", "percent", 99.0, false), 0);
+    assert_eq!(asks("disk_read", "bytes/s", 1e9, true), 0);
+    assert_eq!(asks("memory_usage", "percent", 1e9, true), 0);
+    assert_eq!(asks("cpu_usage", "percent", f64::NAN, true), 0);
 }
 
 #[test]
@@ -396,6 +435,8 @@ fn the_kinds_are_those_that_can_meet_a_condition() {
     assert_eq!(kinds("sql", ConditionType::Sql(exec)), ["process.exec"]);
     let processes = ["process.exec", "process.exit", "process.fork", "process.snapshot"];
     assert_eq!(kinds("hash", ConditionType::HashMismatch), processes);
+    let anomaly = ConditionType::ResourceAnomaly { cpu_threshold: 1.0, memory_threshold: 1 };
+    assert_eq!(kinds("anomaly", anomaly), [&["performance.sample"][..], &processes].concat());
     manager.register_predicate("any", |_| true);
     assert_eq!(kinds("custom", ConditionType::Custom("any".to_owned())).len(), crate::event::KINDS.len());
     assert!(manager.kinds().is_empty());

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use collector_core::condition::{Condition, Scratch, Truth};
 use collector_core::{
-    CollectionEvent, FilesystemEvent, NetworkEvent, ProcessEvent, ProcessEventKind, ProcessRef, Text,
+    CollectionEvent, FilesystemEvent, NetworkEvent, PerformanceEvent, ProcessEvent, ProcessEventKind,
+    ProcessRef, Text,
 };
 use proptest::prelude::*;
 use rusqlite::Connection;
@@ -27,7 +28,7 @@ struct Facts {
 
 const COLUMNS: &str = "kind TEXT, name TEXT, executable TEXT, command_line TEXT, pid INTEGER, ppid INTEGER, \
     uid INTEGER, euid INTEGER, argv_truncated INTEGER, parent_name TEXT, path TEXT, inode INTEGER, protocol TEXT, \
-    remote_port INTEGER, remote_address TEXT";
+    remote_port INTEGER, remote_address TEXT, metric TEXT, value REAL";
 
 impl Facts {
     fn event(&self) -> CollectionEvent {
@@ -77,6 +78,8 @@ impl Facts {
             euid.into(),
             truncated.into(),
             parent.and_then(not_empty).into(),
+            Value::Null,
+            Value::Null,
             Value::Null,
             Value::Null,
             Value::Null,
@@ -291,11 +294,18 @@ fn other_events_agree_as_well() {
         inode: Some(7),
         ..FilesystemEvent::default()
     });
+    let sample = CollectionEvent::Performance(PerformanceEvent {
+        metric_name: "cpu_usage".to_owned(),
+        value: 97.5,
+        ..PerformanceEvent::default()
+    });
     for (event, row) in [
-        (network, "('network.connect', 'tcp', 443, '10.1.2.3', NULL, NULL)"),
-        (file, "('file.create', NULL, NULL, NULL, '/etc/Passwd', 7)"),
+        (network, "('network.connect', 'tcp', 443, '10.1.2.3', NULL, NULL, NULL, NULL)"),
+        (file, "('file.create', NULL, NULL, NULL, '/etc/Passwd', 7, NULL, NULL)"),
+        (sample, "('performance.sample', NULL, NULL, NULL, NULL, NULL, 'cpu_usage', 97.5)"),
     ] {
-        let insert = "INSERT INTO events (kind, protocol, remote_port, remote_address, path, inode) VALUES";
+        let insert = "INSERT INTO events (kind, protocol, remote_port, remote_address, path, inode, metric, value) \
+                      VALUES";
         database.execute_batch(&format!("DELETE FROM events; {insert} {row}")).expect("the row fits");
         for sql in [
             "remote_address = '10.1.2.3'",
@@ -314,6 +324,19 @@ fn other_events_agree_as_well() {
             "inode > 6",
             "name IS NULL",
             "NOT path = '/x' OR remote_port = 443",
+            "kind = 'performance.sample' AND metric = 'cpu_usage' AND value > 90",
+            "value > 97",
+            "value > 97.5",
+            "value >= 97.5",
+            "value = 975e-1",
+            "value <> 97",
+            "-1.5 < value",
+            "value IN (1, 97.5)",
+            "value NOT IN (97, 98)",
+            "value BETWEEN 97 AND 97.4",
+            "value BETWEEN .5 AND 97.6",
+            "value IS NULL",
+            "1 < 1.5 AND 1.0 = 1",
             "kind = 'file.create' AND NOT protocol = 'udp'",
         ] {
             let query = format!("SELECT {sql} FROM events");

@@ -14,8 +14,7 @@ use crate::analysis::hash::HashError;
 use crate::analysis::subject::{AnalysisSubject, AnalysisTarget};
 use crate::analysis::{AnalysisError, AnalysisInput, AnalysisOutput, AnalysisStage, Analyzer};
 use crate::event::{
-    AlertEvent, CollectionEvent, ExecId, FilesystemEvent, NetworkEvent, ProcessEvent, ProcessRef, Text,
-    TriggerRequest,
+    AlertEvent, CollectionEvent, ExecId, FilesystemEvent, ProcessEvent, ProcessRef, Text, TriggerRequest,
 };
 
 /// What a subject is.
@@ -106,10 +105,11 @@ fn of_event(event: &CollectionEvent) -> CollectedSubject {
     let known = match event {
         CollectionEvent::Process(event) => of_process(event),
         CollectionEvent::Filesystem(event) => of_file(event),
-        CollectionEvent::Network(event) => of_connection(event),
+        CollectionEvent::Network(event) => of_actor(event.process.as_ref()),
         CollectionEvent::TriggerRequest(request) => return of_trigger(request),
         CollectionEvent::Alert(alert) => of_alert(alert),
-        CollectionEvent::Performance(_) | CollectionEvent::Loss(_) => CollectedSubject::default(),
+        CollectionEvent::Performance(event) => of_actor(event.process.as_ref()),
+        CollectionEvent::Loss(_) => CollectedSubject::default(),
     };
     CollectedSubject {
         kind: SubjectKind::Event(event.kind()),
@@ -141,8 +141,8 @@ fn of_file(event: &FilesystemEvent) -> CollectedSubject {
     }
 }
 
-fn of_connection(event: &NetworkEvent) -> CollectedSubject {
-    let process = event.process.as_ref();
+/// The process behind a connection or a measurement.
+fn of_actor(process: Option<&Arc<ProcessRef>>) -> CollectedSubject {
     CollectedSubject {
         path: process.and_then(|process| process.executable.as_ref()).and_then(to_path),
         ..by_process(process)

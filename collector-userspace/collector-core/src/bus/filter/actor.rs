@@ -20,7 +20,8 @@ impl<'a> Actor<'a> {
             CollectionEvent::Filesystem(event) => event.process.as_deref().map(Self::of_reference),
             CollectionEvent::TriggerRequest(event) => event.process.as_deref().map(Self::of_reference),
             CollectionEvent::Alert(event) => event.process.as_deref().map(Self::of_reference),
-            CollectionEvent::Performance(_) | CollectionEvent::Loss(_) => None,
+            CollectionEvent::Performance(event) => event.process.as_deref().map(Self::of_reference),
+            CollectionEvent::Loss(_) => None,
         }
     }
 

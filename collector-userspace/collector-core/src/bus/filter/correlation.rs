@@ -102,7 +102,7 @@ impl CorrelationFilter {
     ///   descendants stay in the subtree; their own late events are missed, and so are subtrees of them that are subscribed
     ///   to only afterwards. [`AncestryStatistics`](crate::AncestryStatistics) counts both.
     /// * If the process events are sampled or lost, so is what they would have told.
-    /// * Performance samples and trigger requests belong to no subtree: they name a pid alone.
+    /// * Trigger requests belong to no subtree, and neither do performance samples whose source knows a pid alone.
     /// * Of the images of one process the bus remembers the last few. One it has not seen when the subtree is subscribed to
     ///   is taken to be older than those it has.
     #[must_use]

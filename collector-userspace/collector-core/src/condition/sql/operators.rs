@@ -185,8 +185,8 @@ impl Parser {
     fn length(&self, subject: Subject, comparison: Comparison, value: &Literal) -> Result<Expr> {
         match value {
             Literal::Integer(length) => Ok(subject.test(Predicate::Length(comparison, *length))),
-            Literal::Text(_) | Literal::Bool(_) => {
-                Err(self.unsupported("a length compared with something else", "a length is a number"))
+            Literal::Text(_) | Literal::Number(_) | Literal::Bool(_) => {
+                Err(self.unsupported("a length compared with something else", "a length is a whole number"))
             }
         }
     }
@@ -214,7 +214,10 @@ fn order(one: &Literal, other: &Literal) -> Option<Ordering> {
     match (one, other) {
         (Literal::Text(one), Literal::Text(other)) => Some(one.as_bytes().cmp(other.as_bytes())),
         (Literal::Integer(one), Literal::Integer(other)) => Some(one.cmp(other)),
+        (Literal::Number(one), Literal::Number(other)) => one.partial_cmp(other),
+        (Literal::Integer(one), Literal::Number(other)) => (*one as f64).partial_cmp(other),
+        (Literal::Number(one), Literal::Integer(other)) => one.partial_cmp(&(*other as f64)),
         (Literal::Bool(one), Literal::Bool(other)) => Some(one.cmp(other)),
-        (Literal::Text(_) | Literal::Integer(_) | Literal::Bool(_), _) => None,
+        (Literal::Text(_) | Literal::Integer(_) | Literal::Number(_) | Literal::Bool(_), _) => None,
     }
 }

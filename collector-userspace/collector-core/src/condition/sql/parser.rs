@@ -134,8 +134,10 @@ impl Parser {
             Token::Open => self.parenthesis(position),
             Token::Text(text) => Ok(Part::Value(Literal::Text(text))),
             Token::Integer(number) => Ok(Part::Value(Literal::Integer(number))),
+            Token::Number(number) => Ok(Part::Value(Literal::Number(number))),
             Token::Minus => match self.advance() {
                 Token::Integer(number) => Ok(Part::Value(Literal::Integer(-number))),
+                Token::Number(number) => Ok(Part::Value(Literal::Number(-number))),
                 _ => Err(self.arithmetic(position)),
             },
             Token::Quoted(name) => self.field(&name, true, position),
@@ -244,7 +246,7 @@ impl Parser {
     pub(super) fn value(&mut self) -> Result<Literal> {
         let start = self.next;
         match self.peek() {
-            Token::Text(_) | Token::Integer(_) | Token::Minus => {}
+            Token::Text(_) | Token::Integer(_) | Token::Number(_) | Token::Minus => {}
             Token::Word(word) if word.eq_ignore_ascii_case("NULL") => {}
             _ => return Err(self.unexpected("a text or a number")),
         }

@@ -15,6 +15,8 @@ pub(super) enum Token {
     Quoted(String),
     Text(String),
     Integer(i128),
+    /// With a fraction or an exponent, finite.
+    Number(f64),
     Comparison(Comparison),
     Open,
     Close,
@@ -33,6 +35,7 @@ impl Token {
             Self::Quoted(name) => format!("the name \"{}\"", shortened(name)),
             Self::Text(text) => format!("the text '{}'", shortened(text)),
             Self::Integer(number) => format!("the number {number}"),
+            Self::Number(number) => format!("the number {number}"),
             Self::Comparison(comparison) => format!("`{}`", comparison.symbol()),
             Self::Open => "`(`".to_owned(),
             Self::Close => "`)`".to_owned(),
@@ -82,6 +85,7 @@ fn convert(token: TokenWithSpan) -> Result<Token, ConditionErrorKind> {
         Raw::Word(word) if word.quote_style.is_none() => Token::Word(word.value),
         Raw::Word(word) => Token::Quoted(word.value),
         Raw::SingleQuotedString(text) => Token::Text(text),
+        Raw::Number(digits, _) if digits.contains(['.', 'e', 'E']) => number(&digits)?,
         Raw::Number(digits, _) => integer(&digits, 10)?,
         // `0x1f`; the same token also stands for `x'1f'`, which has a quote more.
         Raw::HexStringLiteral(digits) if width == digits.len() as u64 + 2 => integer(&digits, 16)?,
@@ -107,6 +111,14 @@ fn integer(digits: &str, radix: u32) -> Result<Token, ConditionErrorKind> {
     number.map(Token::Integer).ok_or_else(|| ConditionErrorKind::Unsupported {
         what: format!("the number {}", shortened(digits)),
         hint: "write a whole number of at most 64 bits",
+    })
+}
+
+fn number(digits: &str) -> Result<Token, ConditionErrorKind> {
+    let number = digits.parse().ok().filter(|number: &f64| number.is_finite());
+    number.map(Token::Number).ok_or_else(|| ConditionErrorKind::Unsupported {
+        what: format!("the number {}", shortened(digits)),
+        hint: "write a number that a double can hold",
     })
 }
 

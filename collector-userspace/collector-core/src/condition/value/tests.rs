@@ -135,9 +135,15 @@ fn file(kind: FilesystemEventKind) -> CollectionEvent {
 fn others() -> [CollectionEvent; 4] {
     [
         CollectionEvent::Performance(PerformanceEvent {
+            metric_name: "cpu_usage".to_owned(),
+            value: 97.5,
+            unit: "percent".to_owned(),
             pid: Some(1),
+            component: "process".to_owned(),
+            interval: Some(Duration::from_nanos(10)),
+            process: Some(reference()),
+            timestamp: UNIX_EPOCH,
             meta: meta(),
-            ..PerformanceEvent::default()
         }),
         CollectionEvent::TriggerRequest(TriggerRequest {
             target_pid: Some(1),
@@ -220,6 +226,7 @@ fn values_have_the_type_of_their_field() {
                 Value::Null => continue,
                 Value::Text(_) | Value::ExecId(_) | Value::Joined(_) => FieldType::Text,
                 Value::Integer(_) => FieldType::Integer,
+                Value::Number(_) => FieldType::Number,
                 Value::Bool(_) => FieldType::Bool,
                 Value::Ip(_) => FieldType::Ip,
                 Value::List(_) => FieldType::TextList,
@@ -234,6 +241,7 @@ fn shown(event: &CollectionEvent, name: &str) -> String {
         Value::Null => "NULL".to_owned(),
         Value::Text(text) => String::from_utf8(text.to_vec()).unwrap(),
         Value::Integer(number) => number.to_string(),
+        Value::Number(number) => number.to_string(),
         Value::Bool(value) => value.to_string(),
         Value::Ip(address) => address.to_string(),
         Value::ExecId(id) => id.to_string(),
@@ -353,6 +361,21 @@ fn each_field_comes_from_its_place() {
         ],
     );
     check(
+        &others()[0],
+        &[
+            ("metric", "cpu_usage"),
+            ("value", "97.5"),
+            ("unit", "percent"),
+            ("component", "process"),
+            ("interval_ns", "10"),
+            ("exec_id", "00000001-41-2-00000003"),
+            ("name", "sh"),
+            ("executable", "/bin/sh"),
+            ("uid", "7"),
+            ("container_id", "c0"),
+        ],
+    );
+    check(
         &others()[3],
         &[("domain", "network"), ("reason", "ring_full"), ("count", "9"), ("cpu", "1"), ("seq", "4")],
     );
@@ -373,6 +396,9 @@ fn what_an_event_does_not_know_is_null() {
         &CollectionEvent::Network(NetworkEvent::default()),
         &[("bytes_sent", "NULL"), ("protocol", "NULL")],
     );
+    let unknown = PerformanceEvent { value: f64::NAN, ..PerformanceEvent::default() };
+    let names = ["metric", "value", "unit", "component", "interval_ns", "pid", "exec_id"];
+    check(&CollectionEvent::Performance(unknown), &names.map(|name| (name, "NULL")));
     let closed = NetworkEvent { kind: NetworkEventKind::Close, ..NetworkEvent::default() };
     check(&CollectionEvent::Network(closed), &[("bytes_sent", "0")]);
 }
