@@ -1,4 +1,4 @@
-//! `KERNEL_LEVEL` event sources on eBPF.
+//! `KERNEL_LEVEL` event sources on eBPF, and beside them [`performance`], which samples `/proc`.
 //!
 //! One way only: features → plan → loader → ring → decode → identity → adapt → source. Nothing above
 //! `decode` sees kernel bytes, nothing below `adapt` sees a `CollectionEvent`.
@@ -15,6 +15,7 @@ pub mod kernel;
 pub mod ledger;
 pub mod loader;
 pub mod offsets;
+pub mod performance;
 pub mod pipeline;
 pub mod plan;
 mod reader;
