@@ -19,7 +19,7 @@ use crate::error::StoreError;
 const APPLICATION_ID: i64 = 0x434f_4c4c;
 
 /// One step of the schema, applied in its own transaction. Never edit one that was released; append.
-const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD];
+const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH];
 
 /// The newest schema version this program knows.
 pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
@@ -153,6 +153,48 @@ CREATE VIEW events AS SELECT
 FROM records;
 ";
 
+/// So has what is measured.
+const FOURTH: &str = "
+DROP VIEW events;
+CREATE VIEW events AS SELECT
+    id,
+    time_ns,
+    kind,
+    event ->> '$.source'                    AS source,          -- which source brought it
+    -- domain, processor and number of the kernel's sequence
+    coalesce(event ->> '$.seq.domain', event ->> '$.loss.domain') AS domain,
+    coalesce(event ->> '$.seq.cpu', event ->> '$.loss.cpu')       AS cpu,
+    coalesce(event ->> '$.seq.n', event ->> '$.loss.first_seq')   AS seq,
+    pid,
+    event ->> '$.process.ppid'              AS ppid,
+    exec_id,
+    parent_exec_id,
+    event ->> '$.process.name'              AS name,            -- thread name (comm)
+    event ->> '$.process.executable'        AS executable,
+    command_line,
+    event ->> '$.process.uid'               AS uid,
+    event ->> '$.process.user'              AS user,
+    event ->> '$.process.container_id'      AS container_id,
+    -- file events: path after, and before; alerts: the file they are about
+    coalesce(event ->> '$.file.path', event ->> '$.alert.path')   AS path,
+    event ->> '$.file.old_path'             AS old_path,
+    event ->> '$.network.local.address'     AS local_address,
+    event ->> '$.network.local.port'        AS local_port,
+    event ->> '$.network.remote.address'    AS remote_address,
+    event ->> '$.network.remote.port'       AS remote_port,
+    -- network and file: errno, 0 for success; exit: the code, or minus the signal
+    coalesce(event ->> '$.network.result', event ->> '$.file.result',
+             event ->> '$.process.exit.code', -(event ->> '$.process.exit.signal')) AS result,
+    event ->> '$.alert.severity'            AS severity,        -- alerts
+    event ->> '$.alert.title'               AS title,
+    event ->> '$.performance.metric'        AS metric,          -- performance samples: what was measured,
+    event ->> '$.performance.value'         AS value,           -- what it gave,
+    event ->> '$.performance.unit'          AS unit,            -- its unit,
+    event ->> '$.performance.component'     AS component,       -- and of what: 'system', 'process', 'collector'
+    event
+FROM records;
+";
+
 /// Brings the database up to date: creates the schema in an empty one, applies what is missing in an older one.
 pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     migrate_with(connection, path, MIGRATIONS)
@@ -266,7 +308,7 @@ mod tests {
         assert!(error.is_permanent());
         assert_eq!(
             error.to_string(),
-            "/var/lib/x.db has schema version 4, this program knows up to 3: use the newer collector, or another \
+            "/var/lib/x.db has schema version 5, this program knows up to 4: use the newer collector, or another \
              database with --db"
         );
     }

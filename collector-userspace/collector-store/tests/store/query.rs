@@ -60,7 +60,7 @@ fn what_only_reads_is_allowed() {
     for sql in [
         "SELECT count(*) FROM events WHERE kind = 'process.exec' AND time_ns > 0",
         "WITH RECURSIVE n(x) AS (VALUES(1) UNION ALL SELECT x + 1 FROM n WHERE x < 10) SELECT sum(x) FROM n",
-        "SELECT value ->> '$.name' FROM events, json_each(event, '$.process.ancestors') LIMIT 3",
+        "SELECT json_each.value ->> '$.name' FROM events, json_each(event, '$.process.ancestors') LIMIT 3",
         "SELECT kind, count(*) OVER (PARTITION BY kind) FROM events ORDER BY time_ns DESC",
         "PRAGMA table_info(events)",
         "SELECT name FROM pragma_table_info('events')",

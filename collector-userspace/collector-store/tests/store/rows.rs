@@ -3,7 +3,9 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use collector_core::{CollectionEvent, EventMeta, LossEvent, ProcessEvent, ProcessEventKind};
+use collector_core::{
+    CollectionEvent, EventMeta, LossEvent, NetworkEvent, PerformanceEvent, ProcessEvent, ProcessEventKind,
+};
 use collector_store::Value;
 
 use crate::samples::{connect, exec, exit, rename, time};
@@ -50,6 +52,45 @@ fn connect_fills_the_network_columns() {
 fn rename_fills_both_paths() {
     let row = columns(rename(7));
     assert!(row.contains("path=/var/lib/app/data/7.json\nold_path=/var/lib/app/data/.7.json.tmp\n"), "{row}");
+}
+
+#[test]
+fn a_sample_fills_what_was_measured_and_of_whom() {
+    let CollectionEvent::Network(NetworkEvent { process, .. }) = connect(7) else { panic!() };
+    let row = columns(CollectionEvent::Performance(PerformanceEvent {
+        metric_name: "cpu_usage".to_owned(),
+        value: 97.5,
+        unit: "percent".to_owned(),
+        pid: Some(4700),
+        component: "process".to_owned(),
+        interval: Some(Duration::from_secs(10)),
+        process,
+        timestamp: time(7),
+        meta: EventMeta { source: "performance", ..EventMeta::default() },
+    }));
+    assert_eq!(
+        row,
+        "id=1\ntime_ns=1790000000007000000\nkind=performance.sample\nsource=performance\npid=4700\n\
+         exec_id=3f2a9c1e-4700-88123-9b20c4d1\nname=bash\nexecutable=/usr/bin/bash\nuid=1000\n\
+         container_id=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n\
+         metric=cpu_usage\nvalue=97.5\nunit=percent\ncomponent=process\n"
+    );
+}
+
+#[test]
+fn samples_are_found_by_the_condition_that_triggers_use() {
+    let sample = |value| {
+        CollectionEvent::Performance(PerformanceEvent {
+            metric_name: "cpu_usage".to_owned(),
+            value,
+            timestamp: time(1),
+            ..PerformanceEvent::default()
+        })
+    };
+    let fixture = Fixture::with([sample(90.0), sample(90.5), sample(9.0), exec(1)]);
+    let sql =
+        "SELECT value FROM events WHERE kind = 'performance.sample' AND metric = 'cpu_usage' AND value > 90";
+    assert_eq!(fixture.query(sql).rows, [[Value::Real(90.5)]]);
 }
 
 #[test]
