@@ -15,7 +15,7 @@ use crate::status::Status;
 #[derive(Debug)]
 pub(crate) struct Sources {
     kernel: Option<Running>,
-    performance: Option<Box<dyn EventSource>>,
+    performance: Option<PerformanceSource>,
     counters: Counters,
 }
 
@@ -35,14 +35,13 @@ impl Sources {
             kernel: kernel.as_ref().map(Running::handle),
             performance: performance.as_ref().map(PerformanceSource::handle),
         };
-        let performance = performance.map(|source| -> Box<dyn EventSource> { Box::new(source) });
         Ok(Self { kernel, performance, counters })
     }
 
     /// The sources of events, once.
     pub(crate) fn take(&mut self) -> Vec<Box<dyn EventSource>> {
         let mut sources = self.kernel.as_mut().map(Running::sources).unwrap_or_default();
-        sources.extend(self.performance.take());
+        sources.extend(self.performance.take().map(|source| -> Box<dyn EventSource> { Box::new(source) }));
         sources
     }
 

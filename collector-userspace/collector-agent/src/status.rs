@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use collector_core::{HealthReport, RuntimeStats};
 use collector_sources::CaptureStats;
+use collector_sources::performance::PerformanceStats;
 use collector_store::StoreStats;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,8 @@ pub(crate) struct Status {
     pub(crate) plan: Vec<PlannedKind>,
     /// Kernel side and its ledger.
     pub(crate) capture: CaptureStats,
+    /// Performance samples, if they are taken.
+    pub(crate) performance: Option<PerformanceStats>,
     /// Sources of events.
     pub(crate) sources: Vec<SourceStatus>,
     /// The event bus.

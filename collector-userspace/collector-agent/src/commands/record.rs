@@ -24,6 +24,12 @@ pub(super) fn run(context: &Context, args: RecordArgs) -> Result<(), Failure> {
     let duration = args.duration.map(|span| span.0);
     apply_capture(args, &mut config.capture);
     config.check().map_err(|error| Failure::new(Kind::Usage, error))?;
+    if !config.capture.needs_kernel() {
+        return Err(Failure::usage(
+            "a recording is of what the kernel programs send, and performance samples are not",
+        )
+        .hint("name at least one of process, network and file with --sources"));
+    }
     let kernel = kernel_config(&config.capture)?;
     let mut capture = Running::start(&kernel)?;
     // Command lines hold secrets, and a recording that is written over is gone.

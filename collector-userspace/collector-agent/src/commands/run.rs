@@ -6,12 +6,11 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use collector_core::JsonLines;
-use collector_sources::CaptureHandle;
 use collector_store::StoreConfig;
 
 use super::Context;
 use super::session::{End, Ended, Session, Watch};
-use crate::capture::{Running, kernel_config, this_host};
+use crate::capture::{kernel_config, this_host};
 use crate::cli::{CaptureArgs, RunArgs};
 use crate::config::{Capture, Config, Detection, Store};
 use crate::failure::{Failure, Kind};
@@ -19,6 +18,7 @@ use crate::health::HealthTracker;
 use crate::instance::Instance;
 use crate::output::{human, message};
 use crate::paths::make_dir;
+use crate::sources::{Counters, Sources};
 use crate::status::{self, Cost, Status};
 
 pub(super) fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
@@ -40,16 +40,16 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
     if let Some(detection) = detection.map_err(|error| Failure::new(Kind::Usage, error))? {
         session.add_detector(detection, &config.triggers.queue)?;
     }
-    let mut capture = Running::start(&kernel)?;
-    session.register(capture.sources())?;
+    let mut sources = Sources::start(&config, &kernel)?;
+    session.register(sources.take())?;
     release_memory();
-    for planned in capture.plan() {
+    for planned in sources.plan() {
         for lack in &planned.lacks {
             tracing::info!(kind = planned.kind, lack, "not captured in full");
         }
     }
 
-    let report = Report::new(&runtime_dir, &config, capture.handle(), capture.plan(), session.watch());
+    let report = Report::new(&runtime_dir, &config, sources.counters(), sources.plan(), session.watch());
     let report = Rc::new(RefCell::new(report));
     let writing = Rc::clone(&report);
     let end = End::Live(duration.map(|span| span.0));
@@ -127,7 +127,7 @@ const RELEASE_EVERY: u32 = 5;
 /// Keeps the status file up to date, and memory down.
 struct Report {
     runtime_dir: PathBuf,
-    capture: CaptureHandle,
+    counters: Counters,
     watch: Watch,
     status: Status,
     health: HealthTracker,
@@ -141,7 +141,7 @@ impl Report {
     fn new(
         runtime_dir: &Path,
         config: &Config,
-        capture: CaptureHandle,
+        counters: Counters,
         plan: Vec<crate::capture::PlannedKind>,
         watch: Watch,
     ) -> Self {
@@ -156,14 +156,14 @@ impl Report {
         };
         let lean = Cost::of_this_process(0).rss_bytes;
         let health = HealthTracker::default();
-        Self { runtime_dir: runtime_dir.to_owned(), capture, watch, status, health, lean, unreleased: 0 }
+        Self { runtime_dir: runtime_dir.to_owned(), counters, watch, status, health, lean, unreleased: 0 }
     }
 
     fn update(&mut self) {
-        let Self { runtime_dir: _, capture, watch, status, health, .. } = self;
+        let Self { runtime_dir: _, counters, watch, status, health, .. } = self;
         status.written_ns = status::now_ns();
         status.cost = Cost::of_this_process(status.cost.startup_cpu_ns);
-        status.capture = capture.stats();
+        counters.fill(status);
         status.set_runtime(&watch.runtime_stats());
         status.outputs = watch.output_stats().into_iter().collect();
         status.store = watch.store_stats();

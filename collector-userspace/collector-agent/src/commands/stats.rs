@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use collector_core::analysis::AnalysisStatistics;
 use collector_core::{ComponentHealth, HealthStatus};
+use collector_sources::performance::PerformanceStats;
 
 use super::Context;
 use crate::cli::{ReportFormat, StatsArgs};
@@ -89,6 +90,7 @@ fn render(status: &Status, running: bool, now: SystemTime) -> String {
     let mut out = String::new();
     head(&mut out, status, running, now);
     capture(&mut out, status);
+    samples(&mut out, status);
     bus(&mut out, status);
     outputs(&mut out, status);
     store(&mut out, status);
@@ -164,6 +166,28 @@ fn capture(out: &mut String, status: &Status) {
         }
     }
     section(out, "What this kernel does not allow", &limits);
+}
+
+fn samples(out: &mut String, status: &Status) {
+    let Some(stats) = status.performance else { return };
+    let PerformanceStats { samples, values, failures, backwards, implausible, untracked, unreported } = stats;
+    let _ = writeln!(
+        out,
+        "\nPerformance: {} values in {} samples, {} samples failed",
+        human::count(values),
+        human::count(samples),
+        human::count(failures)
+    );
+    for (count, what) in [
+        (backwards, "values left out: a counter went backwards"),
+        (implausible, "values left out: more than can be"),
+        (untracked, "times a process was not remembered: too many processes"),
+        (unreported, "processes above a threshold not reported: too many"),
+    ] {
+        if count > 0 {
+            let _ = writeln!(out, "  {} {what}", human::count(count));
+        }
+    }
 }
 
 fn bus(out: &mut String, status: &Status) {

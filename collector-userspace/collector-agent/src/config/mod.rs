@@ -10,6 +10,7 @@ mod tests;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use collector_sources::performance::PerformanceConfigError;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use detection::{Analysis, Detection, Triggers};
@@ -26,6 +27,7 @@ pub(crate) const DEFAULTS: &str = include_str!("defaults.toml");
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
     pub(crate) capture: Capture,
+    pub(crate) performance: Performance,
     pub(crate) output: Output,
     pub(crate) store: Store,
     pub(crate) triggers: Triggers,
@@ -59,6 +61,8 @@ pub(crate) enum Source {
     Network,
     /// Files created, opened for writing, modified, deleted, renamed, linked, changed.
     File,
+    /// Samples of what the system and its processes use; needs no kernel programs.
+    Performance,
 }
 
 impl Source {
@@ -68,8 +72,27 @@ impl Source {
             Self::Process => "process",
             Self::Network => "network",
             Self::File => "file",
+            Self::Performance => "performance",
         }
     }
+}
+
+impl Capture {
+    /// Whether something is wanted that kernel programs send.
+    pub(crate) fn needs_kernel(&self) -> bool {
+        self.sources.iter().any(|source| *source != Source::Performance)
+    }
+}
+
+/// Settings of performance samples.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Performance {
+    pub(crate) interval: Span,
+    pub(crate) max_processes: usize,
+    /// Percent of one processor.
+    pub(crate) cpu_threshold: u32,
+    pub(crate) memory_threshold: Bytes,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +111,13 @@ pub(crate) struct Filter {
     pub(crate) cgroup: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) uid: Option<u32>,
+}
+
+impl Filter {
+    /// Whether it lets everything through.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -184,6 +214,23 @@ impl Default for Capture {
     }
 }
 
+impl Default for Performance {
+    fn default() -> Self {
+        let collector_sources::performance::PerformanceConfig {
+            interval,
+            max_processes,
+            cpu_threshold,
+            memory_threshold,
+        } = collector_sources::performance::PerformanceConfig::default();
+        Self {
+            interval: Span(interval),
+            max_processes,
+            cpu_threshold,
+            memory_threshold: Bytes(memory_threshold),
+        }
+    }
+}
+
 impl Default for Rings {
     fn default() -> Self {
         Self { process: Bytes(4 << 20), network: Bytes(2 << 20), file: Bytes(4 << 20) }
@@ -232,12 +279,12 @@ impl Default for Log {
 impl Config {
     /// Checks what types alone cannot: the first value that cannot work, by key.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        let Self { capture, output, store, triggers, analysis, agent, log: _ } = self;
+        let Self { capture, performance, output, store, triggers, analysis, agent, log: _ } = self;
         let Capture { sources, argv_max, drain_interval, max_processes, rings, filter, .. } = capture;
         if sources.is_empty() {
             return Err(ConfigError::value(
                 "capture.sources",
-                "is empty: name at least one of process, network and file",
+                "is empty: name at least one of process, network, file and performance",
             ));
         }
         within("capture.argv_max", *argv_max, Bytes(64), Bytes(32 << 10))?;
@@ -251,6 +298,13 @@ impl Config {
             ("capture.rings.file", rings.file),
         ] {
             within(key, ring, Bytes(4 << 10), Bytes(1 << 30))?;
+        }
+        if let Err(error) = crate::sources::library_config(performance).check() {
+            let PerformanceConfigError { key, value, range } = error;
+            return Err(ConfigError::value(
+                format!("performance.{key}"),
+                format!("is {value}: it must be {range}"),
+            ));
         }
         if filter.pids.contains(&0) {
             return Err(ConfigError::value("capture.filter.pids", "has a 0, which is no process"));

@@ -165,7 +165,7 @@ fn mistakes_in_files_are_explained_with_place_and_suggestion() {
     );
     assert_eq!(
         error("[banana]\nx = 1\n"),
-        "DIR/collector.toml:1: unknown key `banana`: here may be `capture`, `output`, `store`, `triggers`, `analysis`, `agent`, `log`"
+        "DIR/collector.toml:1: unknown key `banana`: here may be `capture`, `performance`, `output`, `store`, `triggers`, `analysis`, `agent`, `log`"
     );
     assert_eq!(
         error("\n[store]\nmax_age = \"soon\"\n"),
@@ -177,8 +177,12 @@ fn mistakes_in_files_are_explained_with_place_and_suggestion() {
         "capture.rings.file is 100: it must be between 4KiB and 1GiB"
     );
     assert_eq!(
+        error("[performance]\ninterval = \"50ms\"\n"),
+        "performance.interval is 50ms: it must be between 100ms and 1h"
+    );
+    assert_eq!(
         error("[capture]\nsources = []\n"),
-        "capture.sources is empty: name at least one of process, network and file"
+        "capture.sources is empty: name at least one of process, network, file and performance"
     );
 }
 

@@ -30,6 +30,17 @@ pub(crate) fn bytes(number: u64) -> String {
     if unit == "B" || value >= 10.0 { format!("{value:.0} {unit}") } else { format!("{value:.1} {unit}") }
 }
 
+/// A measured value with its unit: `97.5 %`, `12 MiB`, `3.4 KiB/s`, `120 1/s`.
+pub(crate) fn measured(value: f64, unit: &str) -> String {
+    match unit {
+        "bytes" => bytes(value as u64),
+        "bytes/s" => format!("{}/s", bytes(value as u64)),
+        "percent" => format!("{value:.1} %"),
+        _ if value.fract() == 0.0 => format!("{value:.0} {unit}"),
+        _ => format!("{value:.2} {unit}"),
+    }
+}
+
 /// A duration with the two digits that matter: `812 µs`, `4.7 ms`, `12 s`, `5 min 3 s`, `3 d 4 h`.
 pub(crate) fn duration(duration: Duration) -> String {
     let nanos = duration.as_nanos();
@@ -94,6 +105,21 @@ mod tests {
         ]
         .map(|nanos| duration(Duration::from_nanos(nanos)));
         assert_eq!(shown, ["999 ns", "812 µs", "4.7 ms", "12 s", "5 min 3 s", "3 h 3 min", "3 d 4 h"]);
+    }
+
+    #[test]
+    fn measurements_read_well() {
+        let shown = [
+            measured(97.52, "percent"),
+            measured(1_536.4, "bytes"),
+            measured(1_536.4, "bytes/s"),
+            measured(3.0, "processes"),
+            measured(0.526, "processes"),
+            measured(f64::NAN, "percent"),
+            measured(-1.0, "bytes"),
+        ];
+        let expected = ["97.5 %", "1.5 KiB", "1.5 KiB/s", "3 processes", "0.53 processes", "NaN %", "0 B"];
+        assert_eq!(shown, expected);
     }
 
     #[test]

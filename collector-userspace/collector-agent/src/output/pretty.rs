@@ -6,7 +6,8 @@ use std::time::SystemTime;
 
 use collector_core::{
     AlertEvent, AlertSeverity, CollectionEvent, Direction, FilesystemEvent, FilesystemEventKind, LossEvent,
-    NetworkEvent, NetworkEventKind, ProcessEvent, ProcessEventKind, ProcessRef, Text, TriggerRequest,
+    NetworkEvent, NetworkEventKind, PerformanceEvent, ProcessEvent, ProcessEventKind, ProcessRef, Text,
+    TriggerRequest,
 };
 use collector_store::quote;
 use jiff::Timestamp;
@@ -52,6 +53,7 @@ impl Pretty {
             CollectionEvent::Filesystem(file) => self.file(file),
             CollectionEvent::Alert(alert) => self.alert(alert),
             CollectionEvent::TriggerRequest(request) => self.trigger(request),
+            CollectionEvent::Performance(sample) => self.sample(sample),
             CollectionEvent::Loss(loss) => self.loss(loss),
             other => {
                 self.head(other.timestamp(), Style::Dim, other.event_type(), other.pid(), None, None);
@@ -243,6 +245,17 @@ impl Pretty {
         }
         if let Some(errno) = event.result.filter(|errno| *errno != 0) {
             line.style(Style::Plain).push(" ").style(Style::Yellow).push(&human::errno(errno));
+        }
+    }
+
+    fn sample(&mut self, event: &PerformanceEvent) {
+        self.actor(event.timestamp, Style::Dim, "sample", event.pid, event.process.as_deref());
+        let PerformanceEvent { metric_name, value, unit, component, interval, .. } = event;
+        let line = &mut self.line;
+        line.foreign(metric_name).push(" ").foreign(human::measured(*value, unit));
+        line.style(Style::Dim).push(" ").foreign(component);
+        if let Some(interval) = interval {
+            line.push(&format!(" over {}", human::duration(*interval)));
         }
     }
 

@@ -8,6 +8,7 @@
 )]
 
 mod config;
+mod performance;
 mod privileges;
 mod query;
 mod recording;

@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt as _;
 use crate::{Fixture, Ran, text};
 
 /// Runs the binary as nobody; `None` where that is not possible because nobody may not reach the binary.
-fn unprivileged(fixture: &Fixture, arguments: &[&str]) -> Option<Ran> {
+pub(crate) fn unprivileged(fixture: &Fixture, arguments: &[&str]) -> Option<Ran> {
     let mut command = fixture.command(arguments);
     if rustix::process::geteuid().is_root() {
         // Owned by nobody, so that only the lack of privileges is tested.

@@ -7,9 +7,10 @@ use collector_sources::plan::plan;
 use serde::Serialize;
 
 use crate::capture::{PlannedKind, describe, kinds_of};
-use crate::config::Loaded;
+use crate::config::{Loaded, Source};
 use crate::instance::Instance;
 use crate::paths::Paths;
+use crate::sources::planned_samples;
 use crate::status;
 
 /// Everything `doctor` says.
@@ -82,17 +83,22 @@ pub(super) fn diagnose(paths: &Paths, loaded: &Loaded, runtime_dirs: &[PathBuf])
     let config = &loaded.config;
     let probed = probe();
     let plan = plan(&probed.features, &probed.offsets, kinds_of(&config.capture.sources));
-    let kinds = describe(&plan);
+    let mut kinds = describe(&plan);
+    let needs_kernel = config.capture.needs_kernel();
+    let samples = config.capture.sources.contains(&Source::Performance).then(planned_samples);
     let has_programs = collector_sources::loader::has_object();
     let mut obstacles = Vec::new();
-    if !has_programs {
+    if needs_kernel && !has_programs {
         obstacles.push(Obstacle {
             problem: "this build has no kernel programs".to_owned(),
             remedy: "build them with `cargo xtask build-ebpf`, then build collector again".to_owned(),
         });
     }
     let capabilities = probed.features.capabilities.value;
-    obstacles.extend(kernel_obstacle(&kinds, capabilities));
+    if needs_kernel {
+        obstacles.extend(kernel_obstacle(&kinds, capabilities));
+    }
+    let can_sample = samples.as_ref().is_some_and(|samples| samples.captured);
     let database = config.store.path.clone().unwrap_or_else(|| paths.database());
     let mut places = Vec::new();
     if config.store.enabled {
@@ -104,8 +110,10 @@ pub(super) fn diagnose(paths: &Paths, loaded: &Loaded, runtime_dirs: &[PathBuf])
     if let Some(directory) = runtime_dirs.first() {
         places.push(directory_place("runtime directory", directory));
     }
+    let can_capture = can_sample || (has_programs && kinds.iter().any(|kind| kind.captured));
+    kinds.extend(samples);
     Diagnosis {
-        can_capture: has_programs && kinds.iter().any(|kind| kind.captured),
+        can_capture,
         obstacles,
         kinds,
         privileges: privileges(capabilities),

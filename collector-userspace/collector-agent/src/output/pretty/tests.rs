@@ -99,6 +99,20 @@ fn loss() -> CollectionEvent {
     })
 }
 
+fn sample(metric: &str, value: f64, unit: &str, of_process: bool) -> CollectionEvent {
+    CollectionEvent::Performance(PerformanceEvent {
+        metric_name: metric.to_owned(),
+        value,
+        unit: unit.to_owned(),
+        pid: of_process.then_some(4700),
+        component: if of_process { "process" } else { "system" }.to_owned(),
+        interval: (unit == "percent").then_some(Duration::from_secs(10)),
+        process: of_process.then(|| actor("bash", 1000)),
+        timestamp: time(),
+        meta: EventMeta::default(),
+    })
+}
+
 #[test]
 fn every_shape_of_event_is_readable_at_a_glance() {
     let events = [
@@ -151,6 +165,9 @@ fn every_shape_of_event_is_readable_at_a_glance() {
             process: None,
             ..file(FilesystemEventKind::Delete)
         }),
+        sample("cpu_usage", 97.52, "percent", true),
+        sample("memory_usage", 1_536.0, "bytes", true),
+        sample("load_1m", 0.53, "processes", false),
         loss(),
     ];
     insta::assert_snapshot!(render(&events, false, None));
@@ -233,6 +250,13 @@ fn hostile_text_cannot_move_the_terminal() {
         }),
         CollectionEvent::Alert(alert(evil)),
         CollectionEvent::TriggerRequest(trigger(evil)),
+        CollectionEvent::Performance(PerformanceEvent {
+            metric_name: evil.to_owned(),
+            unit: evil.to_owned(),
+            component: evil.to_owned(),
+            process: Some(actor(evil, 1)),
+            ..PerformanceEvent::default()
+        }),
     ];
     let out = render(&events, false, None);
     assert_eq!(out.lines().count(), events.len(), "one line each: {out:?}");
