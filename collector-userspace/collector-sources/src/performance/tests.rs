@@ -189,6 +189,38 @@ fn one_that_started_before_the_last_sample_and_was_not_seen_then_has_no_past() {
 }
 
 #[test]
+fn what_is_gone_is_forgotten() {
+    let mut machine = Machine::new(PerformanceConfig::default());
+    machine.process(7, 500, 100, 10);
+    machine.sample();
+    machine.pass(10 * SECOND);
+    fs::remove_dir_all(machine.root.path().join("proc/7")).unwrap();
+    machine.sample();
+    machine.pass(10 * SECOND);
+    // It cannot come back; if it did, nobody would remember.
+    machine.process(7, 500, 200, 10);
+    assert_eq!(value(&machine.sample(), "cpu_usage", Some(7)), None);
+}
+
+#[test]
+fn in_a_container_every_interface_but_the_loopback_counts() {
+    let mut machine = Machine::new(PerformanceConfig::default());
+    fs::remove_dir(machine.root.path().join("sys/class/net/eth0/device")).unwrap();
+    let interfaces = |bytes: u64| {
+        format!(
+            "lo: 9{bytes} 0 0 0 0 0 0 0 9{bytes}\neth0: {bytes} 0 0 0 0 0 0 0 5\n eth1: {bytes} 0 0 0 0 0 0 0 5\n"
+        )
+    };
+    machine.write("net/dev", interfaces(1_000));
+    machine.sample();
+    machine.pass(10 * SECOND);
+    machine.write("net/dev", interfaces(6_000));
+    let events = machine.sample();
+    assert_eq!(value(&events, "network_receive", None), Some(1_000.0));
+    assert_eq!(value(&events, "network_transmit", None), Some(0.0));
+}
+
+#[test]
 fn counters_that_go_backwards_or_leap_give_no_value_and_are_counted() {
     let mut machine = Machine::new(PerformanceConfig::default());
     machine.process(7, 500, 1_000, 10);
@@ -243,7 +275,7 @@ async fn health_fails_when_proc_cannot_be_read_and_comes_back() {
     fs::rename(&proc, machine.root.path().join("away")).unwrap();
     until(|| source.handle().stats().failures > 0).await;
     let error = source.health_check().await.unwrap_err().to_string();
-    assert!(error.contains("cannot read") && error.contains("/proc"), "{error}");
+    assert!(error.starts_with("the last sample failed: cannot read ") && error.contains("/proc"), "{error}");
     // It goes on when it can.
     let samples = source.handle().stats().samples;
     fs::rename(machine.root.path().join("away"), &proc).unwrap();
