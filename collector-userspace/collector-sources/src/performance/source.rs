@@ -16,8 +16,8 @@ use super::config::{PerformanceConfig, PerformanceConfigError};
 use super::sampler::PerformanceSampler;
 use super::stats::PerformanceHandle;
 
-/// Longest time until the shutdown signal is seen.
-const SIGNAL_POLL: Duration = Duration::from_millis(50);
+/// Longest time until the shutdown signal is seen: as long as may be, because waking up to look costs more than sampling.
+const SIGNAL_POLL: Duration = Duration::from_millis(90);
 
 /// Samples the system and its busiest and largest processes, by polling `/proc`; needs no privileges.
 #[derive(Debug)]
