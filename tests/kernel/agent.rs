@@ -154,9 +154,18 @@ fn a_second_agent_in_the_same_place_is_told_so() {
     assert!(stderr.contains(&format!("another collector runs already (pid {})", agent.pid())), "{stderr}");
     let status =
         || run_agent(&["status", "--format", "json", "--strict", "--runtime-dir", &dir.join("runtime")]);
-    let (exit, stdout, stderr) = status();
-    let report: Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!((exit.code(), &report["health"]["status"]), (Some(0), &"healthy".into()), "{report} {stderr}");
+    // The first status is written while the sources start.
+    let deadline = Instant::now() + DEADLINE;
+    while status().0.code() != Some(0) {
+        assert!(Instant::now() < deadline, "it does not become healthy: {}", status().1);
+        std::thread::sleep(Duration::from_millis(50)); // deadline: the status is written every two seconds
+    }
+    let report: Value = serde_json::from_str(&status().1).unwrap();
+    assert_eq!(
+        (&report["health"]["status"], &report["running"]),
+        (&"healthy".into(), &true.into()),
+        "{report}"
+    );
     assert!(agent.end(Signal::TERM).status.success());
     let (exit, stdout, _) = status();
     let report: Value = serde_json::from_str(&stdout).unwrap();

@@ -1,13 +1,13 @@
 //! The test's side of an actor: starting it, letting it go on, and hearing what it says.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::DEADLINE;
@@ -20,7 +20,7 @@ use crate::steps::{PANIC, WAITING};
 pub struct Actor {
     child: Child,
     stdin: Option<ChildStdin>,
-    lines: Receiver<String>,
+    lines: Lines,
     said: Vec<(String, String)>,
 }
 
@@ -59,16 +59,7 @@ impl Actor {
         // What the actor's children find in their environment is the test's, not the machine's.
         command.env_clear().env("PATH", "/usr/bin:/bin");
         let mut child = command.spawn().expect("the actor starts");
-        let stdout = BufReader::new(child.stdout.take().expect("its stdout is a pipe"));
-        let (tx, lines) = channel();
-        std::thread::spawn(move || {
-            for line in stdout.lines() {
-                let Ok(line) = line else { return };
-                if tx.send(line).is_err() {
-                    return;
-                }
-            }
-        });
+        let lines = Lines::new(child.stdout.take().expect("its stdout is a pipe"));
         let stdin = child.stdin.take();
         let mut actor = Self { child, stdin, lines, said: Vec::new() };
         actor.until_it_waits();
@@ -100,8 +91,8 @@ impl Actor {
         self.stdin = None;
         self.wait_for_end();
         let status = self.child.wait().expect("it is our child");
-        // Grandchildren may hold its stdout open; what it said itself is in the pipe already.
-        while let Ok(line) = self.lines.recv_timeout(Duration::from_millis(50)) {
+        // Its children may hold its stdout open; what it said itself is in the pipe.
+        while let Some(line) = self.lines.next_there() {
             self.hear(&line);
         }
         assert_ne!(status.code(), Some(PANIC), "the actor failed; what it says is on stderr");
@@ -123,11 +114,14 @@ impl Actor {
     pub fn until_it_waits(&mut self) {
         let deadline = Instant::now() + DEADLINE;
         loop {
-            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) if line == WAITING => return,
-                Ok(line) => self.hear(&line),
-                Err(RecvTimeoutError::Timeout) => panic!("the actor did not come to a wait in {DEADLINE:?}"),
-                Err(RecvTimeoutError::Disconnected) => panic!("the actor ended before it came to a wait"),
+            match self.lines.next_there() {
+                Some(line) if line == WAITING => return,
+                Some(line) => self.hear(&line),
+                None => {
+                    assert!(!self.lines.ended, "the actor ended before it came to a wait");
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    assert!(self.lines.wait(left), "the actor did not come to a wait in {DEADLINE:?}");
+                }
             }
         }
     }
@@ -145,6 +139,50 @@ impl Actor {
         if let Some((name, value)) = line.split_once(' ') {
             self.said.push((name.to_owned(), value.to_owned()));
         }
+    }
+}
+
+/// The lines of a pipe, read without ever waiting for more than there is.
+#[derive(Debug)]
+struct Lines {
+    pipe: ChildStdout,
+    /// What was read and not taken yet.
+    bytes: Vec<u8>,
+    /// Nobody has the other end any more.
+    ended: bool,
+}
+
+impl Lines {
+    fn new(pipe: ChildStdout) -> Self {
+        fcntl_setfl(&pipe, OFlags::NONBLOCK).expect("a pipe can be read without waiting");
+        Self { pipe, bytes: Vec::new(), ended: false }
+    }
+
+    /// The next line, if all of it is there.
+    fn next_there(&mut self) -> Option<String> {
+        let mut chunk = [0; 4096];
+        loop {
+            if let Some(end) = self.bytes.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.bytes.drain(..=end).take(end).collect();
+                return Some(String::from_utf8(line).expect("an actor says text"));
+            }
+            match self.pipe.read(&mut chunk) {
+                Ok(0) => {
+                    self.ended = true;
+                    return None;
+                }
+                Ok(read) => self.bytes.extend(&chunk[..read]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
+                Err(error) => panic!("the actor's stdout: {error}"),
+            }
+        }
+    }
+
+    /// Waits until there is something to read or nothing will come any more; false after this time.
+    fn wait(&self, time: Duration) -> bool {
+        let timeout = Timespec::try_from(time).expect("a deadline is near");
+        let mut polled = [PollFd::new(&self.pipe, PollFlags::IN)];
+        poll(&mut polled, Some(&timeout)).expect("a pipe can be polled") == 1
     }
 }
 
