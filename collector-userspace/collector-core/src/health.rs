@@ -50,8 +50,8 @@ pub struct ComponentHealth {
     /// Why, where it is not healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Since when, where that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Since when, where that is known. In files and JSON RFC 3339, as in events.
+    #[serde(default, with = "rfc3339", skip_serializing_if = "Option::is_none")]
     pub since: Option<SystemTime>,
 }
 
@@ -107,6 +107,29 @@ impl FromIterator<ComponentHealth> for HealthReport {
     }
 }
 
+mod rfc3339 {
+    use std::time::SystemTime;
+
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use crate::json::Rfc3339;
+
+    pub(super) fn serialize<S: Serializer>(
+        time: &Option<SystemTime>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        time.map(Rfc3339).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<SystemTime>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        let time = text.map(|text| text.parse::<jiff::Timestamp>().map_err(serde::de::Error::custom));
+        Ok(time.transpose()?.map(SystemTime::from))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +153,7 @@ mod tests {
         ]);
         let text = serde_json::to_string(&report).unwrap();
         assert!(text.starts_with(r#"{"status":"degraded","#), "{text}");
+        assert!(text.contains(r#""since":"1970-01-01T00:00:00.000000000Z""#), "{text}");
         assert_eq!(serde_json::from_str::<HealthReport>(&text).unwrap(), report);
     }
 }

@@ -125,7 +125,7 @@ pub(crate) use self::short::ShortText;
 
 use self::compact::Compact;
 use self::members::Members;
-use self::time::Rfc3339;
+pub(crate) use self::time::Rfc3339;
 use crate::event::{CollectionEvent, Sequence};
 
 /// Version of the format, in every line.
