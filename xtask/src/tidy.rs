@@ -90,10 +90,12 @@ fn collect(root: &Path, dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
         let entry = entry.with_context(|| format!("cannot read {}", dir.display()))?;
         let path = entry.path();
         let kind = entry.file_type().with_context(|| format!("cannot read {}", path.display()))?;
+        // In a further worktree `.git` is a file.
+        if NOT_OURS.iter().any(|name| entry.file_name() == *name) {
+            continue;
+        }
         if kind.is_dir() {
-            if !NOT_OURS.iter().any(|name| entry.file_name() == *name) {
-                collect(root, &path, files)?;
-            }
+            collect(root, &path, files)?;
         } else if kind.is_file() && is_written_by_us(&path) {
             files.push(path.strip_prefix(root).unwrap_or(&path).to_owned());
         }
