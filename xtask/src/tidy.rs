@@ -12,6 +12,7 @@ use crate::project::Project;
 mod crates;
 mod docs;
 mod kernel;
+mod portable;
 mod source;
 
 /// Something to fix. Line numbers start at 1; 0 means the file as a whole.
@@ -52,6 +53,7 @@ pub(crate) fn tidy(project: &Project) -> Result<()> {
         report(path, check_file(project, path, &text));
     }
     report(Path::new("Cargo.toml"), crates::dependency_directions(project)?);
+    report(Path::new("Cargo.toml"), portable::portable_dependencies(project)?);
     if count > 0 {
         bail!("{count} to fix");
     }
@@ -67,6 +69,7 @@ fn check_file(project: &Project, path: &Path, text: &str) -> Vec<Finding> {
             findings.extend(source::unfinished(text));
             findings.extend(source::silenced_tests(text));
             findings.extend(source::sleeping_tests(path, text));
+            findings.extend(portable::linux_only_items(path, text));
             if path.starts_with("collector-ebpf/src") {
                 findings.extend(kernel::long_names(text));
             }
