@@ -17,6 +17,7 @@ mod ebpf;
 mod fuzz;
 mod packages;
 mod project;
+mod public_api;
 mod run;
 mod rust_src;
 mod setup;
@@ -52,6 +53,8 @@ enum Verb {
     Test(test::Args),
     /// Check what compilers do not: module docs, dependency direction, links, names …
     Tidy,
+    /// Compare the public API of collector-core with its committed listing, or write that anew with --bless.
+    PublicApi(public_api::Args),
     /// What the CI machine runs: `test`, and checks for which it happens to have the tool.
     Ci,
     /// Run the fuzz targets for a while each.
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Verb::Run(args) => run::run(&project, &args),
         Verb::Test(args) => test::test(&project, &args),
         Verb::Tidy => tidy::tidy(&project),
+        Verb::PublicApi(args) => public_api::command(&project, &args),
         Verb::Ci => test::ci(&project),
         Verb::Fuzz(args) => fuzz::fuzz(&project, &args),
         Verb::Bench(args) => bench::bench(&project, &args),

@@ -59,6 +59,12 @@ impl Project {
         self.root.join("tests/fuzz/Cargo.toml")
     }
 
+    /// The manifest of the program that lists a public API; outside the workspace because that is the only one to need
+    /// what it is made of.
+    pub(crate) fn lister_manifest(&self) -> PathBuf {
+        self.root.join("xtask/public-api/Cargo.toml")
+    }
+
     /// cargo, as called for this project's own crates.
     pub(crate) fn cargo(&self) -> Command {
         let mut cargo = Command::new(cargo_program());

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::command::{capture, find_program, is_root, run, say};
 use crate::project::{Project, relative};
+use crate::public_api::{self, OtherFormat};
 use crate::{build, ebpf, tidy};
 
 /// The package whose test target [`KERNEL_TARGET`] loads programs into the running kernel.
@@ -26,7 +27,7 @@ pub(crate) struct Args {
 
 /// The verb `test`.
 pub(crate) fn test(project: &Project, args: &Args) -> Result<()> {
-    Steps::run(|steps| checks_and_tests(steps, project, args))
+    Steps::run(|steps| checks_and_tests(steps, project, args, OtherFormat::SayAndSkip))
 }
 
 /// The verb `ci`: all of `test`, and what depends on the machine.
@@ -38,7 +39,7 @@ pub(crate) fn ci(project: &Project) -> Result<()> {
                 capture(project.cargo().args(["metadata", "--locked", "--format-version", "1"])).map(drop)
             })?;
         }
-        checks_and_tests(steps, project, &Args::default())?;
+        checks_and_tests(steps, project, &Args::default(), OtherFormat::Fail)?;
         if find_program("cargo-deny").is_some() {
             // Not its `advisories`: what is published tomorrow must not fail a commit of today.
             steps.step("dependency policy", || {
@@ -51,7 +52,12 @@ pub(crate) fn ci(project: &Project) -> Result<()> {
     })
 }
 
-fn checks_and_tests(steps: &mut Steps, project: &Project, args: &Args) -> Result<()> {
+fn checks_and_tests(
+    steps: &mut Steps,
+    project: &Project,
+    args: &Args,
+    other_format: OtherFormat,
+) -> Result<()> {
     if !args.no_kernel && !is_root() {
         bail!(
             "the kernel tests load eBPF programs, which only root may do: \
@@ -67,23 +73,32 @@ fn checks_and_tests(steps: &mut Steps, project: &Project, args: &Args) -> Result
     steps.step("clippy of the kernel programs", || {
         run(ebpf::cargo(project, "clippy")?.args(["--", "-D", "warnings"]))
     })?;
+    steps.step("documentation of the core", || documentation(project))?;
+    steps.step("public API of the core", || public_api::compare(project, other_format))?;
     steps.step("agent", || build::agent(project).map(drop))?;
     steps.step("tests", || tests(project, args))
 }
 
-/// rustfmt over the workspace and the two crates outside it.
+/// rustfmt over the workspace and the crates outside it.
 fn format(project: &Project) -> Result<()> {
     let check = |command: &mut Command, remedy: &str| {
         run(command.arg("--check")).with_context(|| format!("not formatted; run `{remedy}`"))
     };
     check(project.cargo().args(["fmt", "--all"]), "cargo fmt --all")?;
-    for manifest in [project.ebpf_manifest(), project.fuzz_manifest()] {
+    for manifest in [project.ebpf_manifest(), project.fuzz_manifest(), project.lister_manifest()] {
         if manifest.is_file() {
             let remedy = format!("cargo fmt --manifest-path {}", relative(&manifest, &project.root));
             check(project.cargo().args(["fmt", "--manifest-path"]).arg(&manifest), &remedy)?;
         }
     }
     Ok(())
+}
+
+/// The documentation of the crate that others build on has no broken link and no item without a word.
+fn documentation(project: &Project) -> Result<()> {
+    let mut cargo = project.cargo();
+    cargo.args(["doc", "--package", "collector-core", "--no-deps", "--all-features"]);
+    run(cargo.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 fn tests(project: &Project, args: &Args) -> Result<()> {
