@@ -16,6 +16,7 @@
 //! * [`condition`]: predicates over events, from code or SQL. [`trigger`]: events that meet one ask for an analysis. Start at
 //!   [`TriggerManager`].
 //! * [`json`]: events as JSON lines, and the reference of that format.
+//! * `testing`, with the feature of that name: a conformance kit for sources, and doubles for tests.
 
 pub mod analysis;
 pub mod bus;
@@ -27,6 +28,8 @@ mod health;
 mod instance;
 pub mod json;
 mod source;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod trigger;
 
 pub use analysis::{

@@ -54,6 +54,8 @@ bitflags::bitflags! {
 /// `start` awaits something; when it first does, and [`is_started`](Self::is_started) agrees, the source counts as running. Tasks that `start` spawns
 /// live until `stop` has returned.
 ///
+/// Whether a source does what is asked of it here, the conformance kit in `collector_core::testing` finds out (feature `testing`).
+///
 /// ```
 /// use async_trait::async_trait;
 /// use collector_core::{CollectionEvent, EventSource, ProcessEvent, SourceCaps};
@@ -149,7 +151,9 @@ pub trait EventSource: Send + Sync {
 
     /// Collects and sends events until `shutdown_signal` is set, the receiver is gone, or a fatal error.
     ///
-    /// The source awaits `tx`: a full channel is back-pressure, not loss.
+    /// The source awaits `tx`: a full channel is back-pressure, not loss. It sends events of the domains that its capabilities
+    /// name; losses, trigger requests and alerts belong to every domain. [`EventMeta::source`](crate::EventMeta::source) may be left
+    /// empty: the collector fills in the name of the source.
     ///
     /// # Errors
     /// What made further collection impossible.
@@ -161,7 +165,8 @@ pub trait EventSource: Send + Sync {
 
     /// Releases what `start` took. A collector calls it once for each call of `start`: when that has returned for whatever
     /// reason, or while the collector shuts down when it does not return; then `stop` may be what lets `start` return. A
-    /// source that failed may be started again afterwards, see [`RestartPolicy`](crate::RestartPolicy).
+    /// source that failed may be started again afterwards, see [`RestartPolicy`](crate::RestartPolicy). Before `start`, or a
+    /// second time, there is nothing to release, and `stop` does nothing.
     ///
     /// # Errors
     /// What could not be released.

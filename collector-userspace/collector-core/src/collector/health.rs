@@ -44,7 +44,7 @@ pub struct CollectorHealth {
 }
 
 /// A question to the task that runs a source's `health_check`.
-pub(super) type HealthRequest = oneshot::Sender<Result<(), String>>;
+pub(crate) type HealthRequest = oneshot::Sender<Result<(), String>>;
 
 /// Checks all lanes on every tick of the interval, for ever.
 pub(super) async fn check_all(lanes: Vec<Arc<Lane>>, interval: Duration) {

@@ -43,8 +43,11 @@ struct Progress {
 }
 
 /// How a call into a source ended badly.
-pub(super) enum CallError {
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    #[error("failed: {0}")]
     Failed(String),
+    #[error("panicked: {0}")]
     Panicked(String),
 }
 
@@ -293,7 +296,7 @@ impl Progress {
 }
 
 /// Awaits a call into a source. A panic stays inside: it ends this call and nothing else.
-pub(super) async fn call(
+pub(crate) async fn call(
     future: impl Future<Output = anyhow::Result<()>>,
     mut on_pending: impl FnMut(),
 ) -> Result<(), CallError> {

@@ -40,6 +40,14 @@ use crate::bus::LocalEventBus;
 use crate::config::CollectorConfig;
 use crate::source::{EventSource, SourceCaps};
 
+/// How a source is kept from harming others, for who runs one without a collector.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod isolation {
+    pub(crate) use super::health::HealthRequest;
+    pub(crate) use super::lane::{CallError, call};
+    pub(crate) use super::source_thread::{answer_health_checks, runtime};
+}
+
 /// Runs event sources and publishes their events.
 ///
 /// ```no_run

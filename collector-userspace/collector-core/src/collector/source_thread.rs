@@ -149,11 +149,16 @@ fn cannot_run(lane: &Lane, error: &io::Error, changed: &Notify) {
     changed.notify_one();
 }
 
-fn runtime() -> io::Result<Runtime> {
+/// The runtime of one source: one thread, the caller's.
+pub(crate) fn runtime() -> io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
 }
 
-async fn answer_health_checks(source: Arc<dyn EventSource>, mut requests: mpsc::Receiver<HealthRequest>) {
+/// Answers health checks on the thread of the source, until nobody can ask any more.
+pub(crate) async fn answer_health_checks(
+    source: Arc<dyn EventSource>,
+    mut requests: mpsc::Receiver<HealthRequest>,
+) {
     while let Some(reply) = requests.recv().await {
         let result = call(async { source.health_check().await }, || {}).await;
         let answer = result.map_err(|error| match error {

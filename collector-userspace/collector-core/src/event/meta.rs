@@ -3,7 +3,8 @@
 /// Provenance common to all events of sources.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EventMeta {
-    /// Name of the source that produced it, as [`EventSource::name`](crate::EventSource::name) gives it.
+    /// Name of the source that produced it, as [`EventSource::name`](crate::EventSource::name) gives it. A collector fills it
+    /// in where the source leaves it empty.
     pub source: &'static str,
     /// How the content was read.
     pub capture: Capture,
