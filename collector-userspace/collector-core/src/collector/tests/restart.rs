@@ -3,10 +3,11 @@
 use super::*;
 
 /// Sends the number of its start, then fails or panics, as often as `failures` says; then it is done.
-fn fails_at_first(failures: usize) -> Script {
-    let starts = Arc::new(AtomicUsize::new(0));
-    Script::new("unsteady", move |tx, _| {
-        let start = starts.fetch_add(1, Ordering::SeqCst);
+fn fails_at_first(failures: usize) -> ScriptedSource {
+    let source = ScriptedSource::new("unsteady");
+    let control = source.control();
+    source.then(move |tx, _| {
+        let start = control.starts() - 1;
         async move {
             tx.send(process(u32::try_from(start)?)).await?;
             match start {
@@ -26,13 +27,13 @@ fn restarting(max_restarts: u32, pause: Duration) -> CollectorConfig {
 #[tokio::test]
 async fn a_source_that_fails_is_started_again_and_nothing_it_sent_is_lost() {
     let source = fails_at_first(3);
-    let stops = Arc::clone(&source.stops);
+    let control = source.control();
     let collector = collector_of(restarting(5, Duration::from_millis(1)), [source]);
     let handle = collector.handle();
     let mut subscription = subscribed(&collector).await;
     collector.run().await.unwrap();
     assert_eq!(pids_until_the_end(&mut subscription).await, [0, 1, 2, 3]);
-    assert_eq!(stops.load(Ordering::SeqCst), 4, "each start is stopped");
+    assert_eq!(control.stops(), 4, "each start is stopped");
     let stats = handle.statistics().sources.remove(0);
     assert_eq!((stats.state, stats.restarts, stats.errors), (SourceState::Finished, 3, 3));
     assert_eq!(stats.last_error.as_deref(), Some("source unsteady: start 2"));
@@ -42,7 +43,7 @@ async fn a_source_that_fails_is_started_again_and_nothing_it_sent_is_lost() {
 #[tokio::test]
 async fn a_source_that_fails_too_often_has_failed() {
     let source = fails_at_first(usize::MAX);
-    let stops = Arc::clone(&source.stops);
+    let control = source.control();
     let collector = collector_of(restarting(2, Duration::from_millis(1)), [source, patient("other")]);
     let handle = collector.handle();
     let run = tokio::spawn(collector.run());
@@ -53,13 +54,13 @@ async fn a_source_that_fails_too_often_has_failed() {
     assert_eq!(failures(run.await.unwrap()), [SourceFailure::Failed { name: "unsteady", message }]);
     let stats = handle.statistics().sources.remove(0);
     assert_eq!((stats.restarts, stats.errors, stats.events_published), (2, 3, 3));
-    assert_eq!(stops.load(Ordering::SeqCst), 3);
+    assert_eq!(control.stops(), 3);
 }
 
 #[tokio::test]
 async fn a_shutdown_does_not_wait_for_a_restart() {
     let source = fails_at_first(usize::MAX);
-    let stops = Arc::clone(&source.stops);
+    let control = source.control();
     let collector = collector_of(restarting(2, AGES), [source]);
     let handle = collector.handle();
     let run = tokio::spawn(collector.run());
@@ -68,5 +69,5 @@ async fn a_shutdown_does_not_wait_for_a_restart() {
     let ended = tokio::time::timeout(SLACK, run).await.expect("it does not wait").unwrap();
     let message = "start 0".to_owned();
     assert_eq!(failures(ended), [SourceFailure::Failed { name: "unsteady", message }]);
-    assert_eq!(stops.load(Ordering::SeqCst), 1);
+    assert_eq!(control.stops(), 1);
 }
