@@ -4,11 +4,13 @@
 //! ```console
 //! $ cargo run -p collector-core --example custom_source -- /tmp
 //! ```
+//!
+//! Its crate would depend on `collector-core`, `anyhow`, `async-trait` and `tokio`, and for the tests at the end on
+//! `collector-core` with the feature `testing`.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +24,7 @@ use collector_core::{
     FilesystemEvent, FilesystemEventKind, SourceCaps, Text,
 };
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 
 /// Reports files that appear in a directory or go away.
 struct DirectoryWatch {
@@ -32,6 +35,10 @@ struct DirectoryWatch {
 impl DirectoryWatch {
     const NAME: &'static str = "directory-watch";
 
+    const fn new(directory: PathBuf, interval: Duration) -> Self {
+        Self { directory, interval }
+    }
+
     fn names(&self) -> anyhow::Result<BTreeSet<OsString>> {
         let entries = std::fs::read_dir(&self.directory)
             .with_context(|| format!("cannot read {}", self.directory.display()))?;
@@ -41,9 +48,11 @@ impl DirectoryWatch {
     fn event(&self, name: &OsString, kind: FilesystemEventKind) -> CollectionEvent {
         let path = self.directory.join(name);
         CollectionEvent::Filesystem(FilesystemEvent {
-            path: Text::from(path.as_os_str().as_bytes()),
+            // Names are bytes and need not be UTF-8.
+            path: Text::from(path.as_os_str().as_encoded_bytes()),
             size: path.metadata().ok().map(|metadata| metadata.len()),
             kind,
+            // When it was noticed, for want of a better time.
             timestamp: SystemTime::now(),
             meta: EventMeta { source: Self::NAME, capture: Capture::Unknown, sequence: None },
             // What a source does not know it leaves out.
@@ -68,25 +77,33 @@ impl EventSource for DirectoryWatch {
         tx: mpsc::Sender<CollectionEvent>,
         shutdown_signal: Arc<AtomicBool>,
     ) -> anyhow::Result<()> {
+        // What is there already is no event. An error ends the source; the collector starts it again after a pause.
         let mut known = self.names()?;
         let mut ticks = tokio::time::interval(self.interval);
-        while !shutdown_signal.load(Ordering::Relaxed) {
+        // After having waited for the collector there is nothing to catch up with: one look sees it all.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            // The first await: from here on the source counts as started.
             ticks.tick().await;
+            // The signal cannot be awaited; it is looked at in each round, and between events below.
+            if shutdown_signal.load(Ordering::Relaxed) {
+                return Ok(());
+            }
             let now = self.names()?;
             let created = now.difference(&known).map(|name| self.event(name, FilesystemEventKind::Create));
             let deleted = known.difference(&now).map(|name| self.event(name, FilesystemEventKind::Delete));
             for event in created.chain(deleted).collect::<Vec<_>>() {
                 // Waits when the collector is behind. When it is gone there is nobody to tell.
-                if tx.send(event).await.is_err() {
+                if shutdown_signal.load(Ordering::Relaxed) || tx.send(event).await.is_err() {
                     return Ok(());
                 }
             }
             known = now;
         }
-        Ok(())
     }
 
     async fn stop(&self) -> anyhow::Result<()> {
+        // Nothing is kept between two looks, so nothing has to be released.
         Ok(())
     }
 
@@ -99,7 +116,7 @@ impl EventSource for DirectoryWatch {
 async fn main() -> anyhow::Result<()> {
     let directory = std::env::args_os().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
     let mut collector = Collector::new(CollectorConfig::new().with_component_name("directory-watch"));
-    collector.register(Box::new(DirectoryWatch { directory, interval: Duration::from_millis(200) }))?;
+    collector.register(Box::new(DirectoryWatch::new(directory, Duration::from_millis(200))))?;
 
     // Subscribe before the run, so that nothing is missed; print on a task of its own.
     let mut events =
@@ -116,4 +133,62 @@ async fn main() -> anyhow::Result<()> {
     // Ends on Ctrl-C; the bus closes then, and with it the printer's subscription.
     collector.run().await?;
     printer.await?
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::atomic::AtomicU64;
+
+    use collector_core::testing::{collect, conformance, subscribe};
+    use collector_core::{HealthStatus, Subscription};
+
+    use super::*;
+
+    const OFTEN: Duration = Duration::from_millis(5);
+
+    /// It keeps what `EventSource` asks of it. The kit needs to know how to make something happen.
+    #[tokio::test]
+    async fn it_is_a_good_source() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().to_owned();
+        let count = AtomicU64::new(0);
+        let create_a_file = move || {
+            let number = count.fetch_add(1, Ordering::Relaxed);
+            std::fs::write(path.join(number.to_string()), "").unwrap();
+        };
+        let options = conformance::Options::new().with_stimulus(create_a_file);
+        let make = || DirectoryWatch::new(directory.path().to_owned(), OFTEN);
+        conformance::check_with(options, make).await.assert_conformant();
+    }
+
+    /// What it reports, as a subscriber of its collector sees it.
+    #[tokio::test]
+    async fn it_tells_what_appears_and_what_goes_away() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("new");
+        let mut collector = Collector::new(CollectorConfig::new().with_signal_handling(false));
+        collector.register(Box::new(DirectoryWatch::new(directory.path().to_owned(), OFTEN))).unwrap();
+        let mut events = subscribe(&collector.bus(), EventFilter::new()).await.unwrap();
+        let handle = collector.handle();
+        let run = tokio::spawn(collector.run());
+        // What is there before the source has started is no event.
+        while handle.health().status != HealthStatus::Healthy {
+            tokio::time::sleep(OFTEN).await; // deadline: polls until the condition holds
+        }
+
+        std::fs::write(&file, "five!").unwrap();
+        assert_eq!(next(&mut events).await, ("file.create", file.clone()));
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(next(&mut events).await, ("file.delete", file));
+
+        handle.shutdown();
+        run.await.unwrap().unwrap();
+    }
+
+    async fn next(events: &mut Subscription) -> (&'static str, PathBuf) {
+        let event = collect(events, 1, Duration::from_secs(20)).await.unwrap().remove(0);
+        let CollectionEvent::Filesystem(file) = &event.event else { panic!("not about a file: {event:?}") };
+        (event.event.kind(), Path::new(file.path.as_str().unwrap()).to_owned())
+    }
 }
