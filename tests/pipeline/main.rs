@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use collector_core::HostInfo;
 use collector_core::json::write_line;
+use collector_core::testing::conformance;
 use collector_sources::capture_file::{CaptureFileError, Replay, ReplayEvents};
 
 fn fixture(name: &str) -> PathBuf {
@@ -68,4 +69,9 @@ fn a_flipped_bit_is_noticed() {
             assert!(damaged, "nobody noticed the damage at byte {at}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_recording_is_a_source_as_it_should_be() {
+    conformance::check(|| Replay::open(fixture("small.cap")).unwrap()).await.assert_conformant();
 }
