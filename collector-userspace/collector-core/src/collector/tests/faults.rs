@@ -53,6 +53,8 @@ async fn sources_that_block_their_thread_for_ever_are_stopped_from_outside_then_
     let expected = ["blocked", "hangs-in-stop"].map(|name| SourceFailure::Abandoned { name });
     assert_eq!(failures(run.await.unwrap()), expected);
     assert!(start.elapsed() < SHORT + SLACK, "{:?}", start.elapsed());
+    // On a thread of its own, which may be late; and once, however long one waits.
+    eventually("it was stopped", || control.stops() > 0).await;
     assert_eq!(control.stops(), 1);
     assert_eq!(handle.statistics().sources[0].state, SourceState::Abandoned);
 }
@@ -102,12 +104,14 @@ async fn a_source_that_floods_and_ignores_the_signal_is_abandoned_in_time() {
 
 #[tokio::test]
 async fn a_subscriber_that_blocks_for_ever_does_not_hold_up_the_end_and_its_losses_are_counted() {
-    let collector = collector_of(quiet().with_shutdown_timeout(SHORT), [sender("a", 0..100)]);
+    // A tenth of it is left to the pump to count what it leaves.
+    let timeout = Duration::from_secs(2);
+    let collector = collector_of(quiet().with_shutdown_timeout(timeout), [sender("a", 0..100)]);
     let mut stuck = cramped(&collector, AGES).await;
     let handle = collector.handle();
     let start = Instant::now();
     collector.run().await.unwrap();
-    assert!(start.elapsed() < SHORT + SLACK);
+    assert!(start.elapsed() < timeout + SLACK);
     let source = handle.statistics().sources.remove(0);
     let told = stuck.recv().await.unwrap();
     let CollectionEvent::Loss(loss) = &told.event else { panic!("a loss was due, not {told:?}") };
