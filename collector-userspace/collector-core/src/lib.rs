@@ -15,6 +15,7 @@
 //! * [`analysis`]: chains of analyses of what happened, up to a verdict and an alert. Start at [`AnalysisChainCoordinator`].
 //! * [`condition`]: predicates over events, from code or SQL. [`trigger`]: events that meet one ask for an analysis. Start at
 //!   [`TriggerManager`].
+//! * [`monitor`]: collectors that poll, and what changed between two looks. Start at [`LifecycleTracker`].
 //! * [`json`]: events as JSON lines, and the reference of that format.
 //! * `testing`, with the feature of that name: a conformance kit for sources, and doubles for tests.
 
@@ -27,6 +28,7 @@ pub mod event;
 mod health;
 mod instance;
 pub mod json;
+pub mod monitor;
 mod source;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -55,6 +57,10 @@ pub use event::{
 };
 pub use health::{ComponentHealth, HealthReport, HealthStatus};
 pub use json::{EventJson, HostInfo, JsonLines};
+pub use monitor::{
+    LifecycleTracker, LifecycleTrackingConfig, MonitorCollector, MonitorCollectorConfig,
+    MonitorCollectorStats, MonitorDatabase,
+};
 pub use source::{EventSource, SourceCaps};
 pub use trigger::{
     ConditionType, TriggerCapabilities, TriggerCondition, TriggerConfig, TriggerError, TriggerHandler,
