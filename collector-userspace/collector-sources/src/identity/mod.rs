@@ -6,7 +6,7 @@
 pub mod container;
 mod digest;
 mod image;
-mod procfs;
+pub(crate) mod procfs;
 pub mod snapshot;
 mod table;
 #[cfg(test)]

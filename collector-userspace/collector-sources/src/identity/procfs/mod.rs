@@ -1,6 +1,10 @@
-//! Reading the processes that run from `/proc`, once.
+//! Reading processes from `/proc`: all of them once, or one of them in parts.
 //!
 //! Total: a process may vanish or exec between any two reads; what is gone is left out, what cannot be read is absent.
+
+mod stat;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::io::Read;
@@ -11,12 +15,10 @@ use std::path::{Path, PathBuf};
 use collector_core::Namespaces;
 use rustc_hash::FxHashMap;
 
+pub(crate) use self::stat::Stat;
 use super::container::path_in_proc;
 use super::snapshot::SnapshotEntry;
 use crate::clock::boottime_ns;
-
-/// Flag of a kernel thread in `/proc/PID/stat` (`PF_KTHREAD`).
-const PF_KTHREAD: u64 = 0x0020_0000;
 
 /// Longest small file read from `/proc`.
 const FILE_MAX: usize = 16 * 1024;
@@ -52,10 +54,8 @@ impl Procfs {
     /// When the directory of processes cannot be listed.
     pub fn snapshot(&self) -> std::io::Result<impl Iterator<Item = SnapshotEntry> + use<>> {
         let mut listed: Vec<(u64, u32)> = Vec::new();
-        for entry in fs::read_dir(&self.proc)? {
-            let name = entry.map(|entry| entry.file_name()).unwrap_or_default();
-            let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
-            if let Some(stat) = self.stat(pid) {
+        for pid in self.pids()? {
+            if let Ok(stat) = self.stat(pid) {
                 listed.push((stat.start_ticks, pid));
             }
         }
@@ -75,50 +75,54 @@ impl Procfs {
         }))
     }
 
+    /// The pids of all processes, in the order of the directory.
+    pub(crate) fn pids(&self) -> std::io::Result<Vec<u32>> {
+        let names = fs::read_dir(&self.proc)?.filter_map(Result::ok).map(|entry| entry.file_name());
+        Ok(names.filter_map(|name| name.to_str()?.parse().ok()).collect())
+    }
+
     /// One process, without what only a [`snapshot`](Self::snapshot) of all can know.
     fn process(&self, pid: u32) -> Option<SnapshotEntry> {
+        let before = self.stat(pid).ok()?;
+        self.read_process(pid, before, Self::details).ok().map(|(_, entry)| entry)
+    }
+
+    /// One process whose `stat` was just read: what `read` reads of it, and its `stat` as of then.
+    pub(crate) fn read_process(
+        &self,
+        pid: u32,
+        before: Stat,
+        read: impl Fn(&Self, u32) -> SnapshotEntry,
+    ) -> Result<(Stat, SnapshotEntry), Unread> {
         // An exec between two reads would mix two images: then the second try, at a moment when the process is quite
         // new, is taken as it is.
-        let mut before = self.stat(pid)?;
-        let mut entry = self.details(pid);
+        let mut entry = read(self, pid);
         let after = self.stat(pid)?;
+        if after.start_ticks != before.start_ticks {
+            return Err(Unread::Gone);
+        }
         if after.start_stack != before.start_stack {
-            entry = self.details(pid);
-            before = after;
+            entry = read(self, pid);
         }
         entry.seen_ns = boottime_ns();
         entry.pid = pid;
-        entry.ppid = before.ppid;
-        entry.start_ticks = before.start_ticks;
-        entry.start_stack = before.start_stack;
-        entry.kernel_thread = before.kernel_thread;
-        entry.comm = before.comm;
-        Some(entry)
+        entry.ppid = after.ppid;
+        entry.start_ticks = after.start_ticks;
+        entry.start_stack = after.start_stack;
+        entry.kernel_thread = after.kernel_thread;
+        entry.comm = after.comm.clone();
+        Ok((after, entry))
     }
 
-    fn stat(&self, pid: u32) -> Option<Stat> {
-        Stat::parse(&self.read(pid, "stat", FILE_MAX)?)
+    pub(crate) fn stat(&self, pid: u32) -> Result<Stat, Unread> {
+        let line = self.try_read(pid, "stat", FILE_MAX).map_err(|error| Unread::of(&error))?;
+        Stat::parse(&line).ok_or(if line.is_empty() { Unread::Gone } else { Unread::Malformed })
     }
 
-    fn details(&self, pid: u32) -> SnapshotEntry {
-        let mut entry = SnapshotEntry::default();
-        let mut argv = self.read(pid, "cmdline", self.argv_max + 1).unwrap_or_default();
-        entry.argv_truncated = argv.len() > self.argv_max;
-        argv.truncate(self.argv_max);
-        entry.argv = argv.into();
-        if let Some(mut exe) = self.link(pid, "exe") {
-            // The name of a living file may end like the mark.
-            let linked = || fs::metadata(self.path(pid, "exe")).is_ok_and(|file| file.nlink() > 0);
-            if exe.ends_with(DELETED) && !linked() {
-                exe.truncate(exe.len() - DELETED.len());
-                entry.exe_deleted = true;
-            }
-            entry.exe = Some(exe.into());
-        }
+    /// All that a process's own files say of it.
+    pub(crate) fn details(&self, pid: u32) -> SnapshotEntry {
+        let mut entry = self.brief(pid);
         entry.cwd = self.link(pid, "cwd").map(Into::into);
-        if let Some(status) = self.read(pid, "status", FILE_MAX) {
-            read_status(&status, &mut entry);
-        }
         let number = |name| -> Option<u32> {
             let text = self.read(pid, name, FILE_MAX)?;
             std::str::from_utf8(&text).ok()?.trim().parse().ok().filter(|&number| number != u32::MAX)
@@ -135,8 +139,34 @@ impl Procfs {
         entry
     }
 
+    /// What may change without an exec and is worth comparing: arguments, executable, users.
+    pub(crate) fn brief(&self, pid: u32) -> SnapshotEntry {
+        let mut entry = SnapshotEntry::default();
+        let mut argv = self.read(pid, "cmdline", self.argv_max.saturating_add(1)).unwrap_or_default();
+        entry.argv_truncated = argv.len() > self.argv_max;
+        argv.truncate(self.argv_max);
+        entry.argv = argv.into();
+        if let Some(mut exe) = self.link(pid, "exe") {
+            // The name of a living file may end like the mark.
+            let linked = || fs::metadata(self.path(pid, "exe")).is_ok_and(|file| file.nlink() > 0);
+            if exe.ends_with(DELETED) && !linked() {
+                exe.truncate(exe.len() - DELETED.len());
+                entry.exe_deleted = true;
+            }
+            entry.exe = Some(exe.into());
+        }
+        if let Some(status) = self.read(pid, "status", FILE_MAX) {
+            read_status(&status, &mut entry);
+        }
+        entry
+    }
+
     /// Replaces the text of the `cgroup` file by the path it names and finds the id: the directory's inode number.
-    fn identify_cgroup(&self, entry: &mut SnapshotEntry, known: &mut FxHashMap<Box<[u8]>, Option<u64>>) {
+    pub(crate) fn identify_cgroup(
+        &self,
+        entry: &mut SnapshotEntry,
+        known: &mut FxHashMap<Box<[u8]>, Option<u64>>,
+    ) {
         let Some(text) = entry.cgroup.take() else { return };
         let Some((path, is_v1)) = path_in_proc(&text) else { return };
         let relative = path.strip_prefix(b"/").unwrap_or(path);
@@ -151,22 +181,25 @@ impl Procfs {
         entry.cgroup = Some(path.into());
     }
 
-    fn path(&self, pid: u32, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, pid: u32, name: &str) -> PathBuf {
         self.proc.join(pid.to_string()).join(name)
     }
 
     fn read(&self, pid: u32, name: &str, limit: usize) -> Option<Vec<u8>> {
-        let mut bytes = Vec::new();
-        let file = fs::File::open(self.path(pid, name)).ok()?;
-        file.take(limit as u64).read_to_end(&mut bytes).ok()?;
-        Some(bytes)
+        self.try_read(pid, name, limit).ok()
     }
 
-    fn link(&self, pid: u32, name: &str) -> Option<Vec<u8>> {
+    fn try_read(&self, pid: u32, name: &str, limit: usize) -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        fs::File::open(self.path(pid, name))?.take(limit as u64).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    pub(crate) fn link(&self, pid: u32, name: &str) -> Option<Vec<u8>> {
         Some(fs::read_link(self.path(pid, name)).ok()?.into_os_string().as_bytes().to_vec())
     }
 
-    fn namespace(&self, pid: u32, name: &str) -> u32 {
+    pub(crate) fn namespace(&self, pid: u32, name: &str) -> u32 {
         let inode = || -> Option<u32> {
             let link = self.link(pid, name)?;
             let text = std::str::from_utf8(&link).ok()?;
@@ -176,32 +209,28 @@ impl Procfs {
     }
 }
 
-/// What is needed of `/proc/PID/stat`.
-#[derive(Debug, PartialEq, Eq)]
-struct Stat {
-    comm: Box<[u8]>,
-    ppid: u32,
-    start_ticks: u64,
-    start_stack: u64,
-    kernel_thread: bool,
+/// Why a process was not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unread {
+    /// It has ended.
+    Gone,
+    /// We may not.
+    Denied,
+    /// The file could not be read for another reason.
+    Failed,
+    /// What the file holds is not what it should be.
+    Malformed,
 }
 
-impl Stat {
-    fn parse(line: &[u8]) -> Option<Self> {
-        // The name may hold spaces and parentheses; the last one ends it.
-        let open = line.iter().position(|&byte| byte == b'(')?;
-        let close = line.iter().rposition(|&byte| byte == b')')?;
-        let rest = std::str::from_utf8(line.get(close + 1..)?).ok()?;
-        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-        // The manual counts from 1, the name being 2.
-        let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
-        Some(Self {
-            comm: line.get(open + 1..close)?.into(),
-            ppid: u32::try_from(field(4)?).ok()?,
-            start_ticks: field(22)?,
-            start_stack: field(28)?,
-            kernel_thread: field(9)? & PF_KTHREAD != 0,
-        })
+impl Unread {
+    fn of(error: &std::io::Error) -> Self {
+        // A process may end between open and read; then the kernel says that there is no such process.
+        match error.kind() {
+            std::io::ErrorKind::NotFound => Self::Gone,
+            std::io::ErrorKind::PermissionDenied => Self::Denied,
+            _ if error.raw_os_error() == Some(libc::ESRCH) => Self::Gone,
+            _ => Self::Failed,
+        }
     }
 }
 
@@ -225,161 +254,5 @@ fn read_status(status: &[u8], entry: &mut SnapshotEntry) {
             "CapEff" => entry.capabilities = u64::from_str_radix(values.trim(), 16).ok(),
             _ => {}
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::symlink;
-
-    use collector_core::Text;
-
-    use super::*;
-
-    #[test]
-    fn names_with_parentheses_and_spaces_do_not_shift_fields() {
-        let line =
-            b"12 (a) b (c) S 7 12 12 0 -1 4194304 100 0 0 0 1 2 0 0 20 0 1 0 149908 31 36 184 1 2 4096 0 0";
-        let stat = Stat::parse(line).unwrap();
-        assert_eq!(&*stat.comm, b"a) b (c");
-        assert_eq!((stat.ppid, stat.start_ticks, stat.start_stack), (7, 149_908, 4096));
-        assert!(!stat.kernel_thread);
-    }
-
-    #[test]
-    fn broken_stat_lines_are_no_process() {
-        for line in [&b""[..], b"1", b"1 (x", b"1 )x(", b"1 (x) S 1 2", b"1 (x) S a b c", b"1 (\xff) \xff"] {
-            assert_eq!(Stat::parse(line), None, "{}", String::from_utf8_lossy(line));
-        }
-    }
-
-    /// A process directory with the usual files.
-    fn process(root: &Path, pid: u32, ppid: u32, start_ticks: u64, exe: &str) {
-        let directory = root.join(pid.to_string());
-        fs::create_dir_all(directory.join("ns")).unwrap();
-        let stat = format!(
-            "{pid} (p{pid}) S {ppid} 0 0 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 {start_ticks} 0 0 0 0 0 64 0"
-        );
-        fs::write(directory.join("stat"), stat).unwrap();
-        fs::write(directory.join("cmdline"), "p\0--all\0").unwrap();
-        let status = "Uid:\t1000\t0\t0\t0\nGid:\t100\t50\t0\t0\nNSpid:\t9\t3\nCapEff:\t00000000000000ff\n";
-        fs::write(directory.join("status"), status).unwrap();
-        fs::write(directory.join("loginuid"), "4294967295").unwrap();
-        fs::write(directory.join("sessionid"), "3").unwrap();
-        fs::write(directory.join("cgroup"), "0::/user.slice\n").unwrap();
-        symlink(exe, directory.join("exe")).unwrap();
-        symlink("/home/u", directory.join("cwd")).unwrap();
-        symlink("mnt:[4026531841]", directory.join("ns/mnt")).unwrap();
-    }
-
-    fn procfs(root: &Path) -> Procfs {
-        Procfs { proc: root.to_owned(), cgroup: root.to_owned(), argv_max: 5 }
-    }
-
-    #[test]
-    fn a_process_comes_with_everything_its_files_say() {
-        let root = tempfile::tempdir().unwrap();
-        process(root.path(), 9, 1, 500, "/memfd:x (deleted)");
-        fs::create_dir(root.path().join("user.slice")).unwrap();
-        let entries: Vec<_> = procfs(root.path()).snapshot().unwrap().collect();
-        let [entry] = &*entries else { panic!("{entries:?}") };
-        let expected = SnapshotEntry {
-            seen_ns: entry.seen_ns,
-            pid: 9,
-            ppid: 1,
-            parent_start_ticks: None,
-            start_ticks: 500,
-            start_stack: 64,
-            comm: (*b"p9").into(),
-            exe: Some((*b"/memfd:x").into()),
-            exe_deleted: true,
-            argv: (*b"p\0--a").into(),
-            argv_truncated: true,
-            cwd: Some((*b"/home/u").into()),
-            uid: Some(1000),
-            gid: Some(100),
-            euid: Some(0),
-            egid: Some(50),
-            login_uid: None,
-            session_id: Some(3),
-            namespaces: Namespaces { mnt: 4_026_531_841, ..Namespaces::default() },
-            pid_in_namespace: Some(3),
-            capabilities: Some(0xff),
-            cgroup: Some((*b"/user.slice").into()),
-            cgroup_id: Some(fs::metadata(root.path().join("user.slice")).unwrap().ino()),
-            kernel_thread: false,
-        };
-        assert_eq!(*entry, expected);
-        assert_eq!(entry.executable(), Some(Text::from("memfd:x")));
-    }
-
-    #[test]
-    fn a_living_file_whose_name_ends_like_the_mark_is_not_deleted() {
-        let root = tempfile::tempdir().unwrap();
-        let file = root.path().join("x (deleted)");
-        fs::write(&file, "").unwrap();
-        process(root.path(), 9, 1, 500, file.to_str().unwrap());
-        let entry = procfs(root.path()).snapshot().unwrap().next().unwrap();
-        assert!(!entry.exe_deleted);
-        assert_eq!(entry.executable(), Some(Text::from(file.to_str().unwrap())));
-    }
-
-    #[test]
-    fn parents_come_before_children_and_are_named_by_their_start() {
-        let root = tempfile::tempdir().unwrap();
-        process(root.path(), 5, 400, 30, "/c");
-        process(root.path(), 400, 1, 20, "/b");
-        process(root.path(), 1, 0, 10, "/a");
-        let order: Vec<_> = procfs(root.path())
-            .snapshot()
-            .unwrap()
-            .map(|entry| (entry.pid, entry.parent_start_ticks))
-            .collect();
-        assert_eq!(order, [(1, None), (400, Some(10)), (5, Some(20))]);
-    }
-
-    #[test]
-    fn what_vanishes_while_it_is_read_is_left_out() {
-        let root = tempfile::tempdir().unwrap();
-        process(root.path(), 1, 0, 10, "/a");
-        process(root.path(), 2, 1, 20, "/b");
-        process(root.path(), 3, 1, 30, "/c");
-        let mut snapshot = procfs(root.path()).snapshot().unwrap();
-        assert_eq!(snapshot.next().map(|entry| entry.pid), Some(1));
-        fs::remove_dir_all(root.path().join("2")).unwrap();
-        // Another process under the same pid is not the one that was listed.
-        fs::remove_dir_all(root.path().join("3")).unwrap();
-        process(root.path(), 3, 1, 31, "/d");
-        assert_eq!(snapshot.next(), None);
-    }
-
-    #[test]
-    fn files_that_cannot_be_read_leave_fields_absent() {
-        let root = tempfile::tempdir().unwrap();
-        process(root.path(), 1, 0, 10, "/a");
-        for file in ["cmdline", "exe", "cwd", "status", "loginuid", "sessionid", "cgroup", "ns/mnt"] {
-            fs::remove_file(root.path().join("1").join(file)).unwrap();
-        }
-        let entry = procfs(root.path()).snapshot().unwrap().next().unwrap();
-        let expected = SnapshotEntry {
-            seen_ns: entry.seen_ns,
-            pid: 1,
-            start_ticks: 10,
-            start_stack: 64,
-            comm: (*b"p1").into(),
-            ..SnapshotEntry::default()
-        };
-        assert_eq!(entry, expected);
-    }
-
-    #[test]
-    fn this_very_process_is_in_the_real_one() {
-        let own = std::process::id();
-        let entry =
-            Procfs::default().snapshot().unwrap().find(|entry| entry.pid == own).expect("own process");
-        let exe = std::env::current_exe().unwrap();
-        assert_eq!(entry.exe.as_deref(), Some(exe.as_os_str().as_bytes()));
-        assert_ne!(entry.start_stack, 0);
-        assert!(entry.parent_start_ticks.is_some());
     }
 }
