@@ -18,6 +18,8 @@ pub mod offsets;
 pub mod performance;
 pub mod pipeline;
 pub mod plan;
+pub mod procfs;
+pub mod procmond;
 mod reader;
 mod session;
 mod source;

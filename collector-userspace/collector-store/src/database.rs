@@ -123,6 +123,44 @@ impl Database {
         self.append_lines(events.into_iter().map(|event| (event, Cow::Owned(lines.render(event)))))
     }
 
+    /// Appends the events and changes what `collector` remembers, a state by pid or none any more, in one transaction.
+    pub(crate) fn append_remembering<'m>(
+        &mut self,
+        events: &[CollectionEvent],
+        collector: &str,
+        memory: impl Iterator<Item = (u32, Option<&'m str>)>,
+    ) -> Result<(), StoreError> {
+        let lines = self.lines.clone();
+        self.write(|transaction, encoder| {
+            let mut insert = transaction.prepare_cached(INSERT)?;
+            for event in events {
+                encoder.insert(&mut insert, event, &lines.render(event))?;
+            }
+            let mut remember =
+                transaction.prepare_cached("INSERT OR REPLACE INTO monitor_memory VALUES (?1, ?2, ?3)")?;
+            let mut forget =
+                transaction.prepare_cached("DELETE FROM monitor_memory WHERE collector = ?1 AND pid = ?2")?;
+            for (pid, state) in memory {
+                match state {
+                    Some(state) => remember.execute((collector, pid, state))?,
+                    None => forget.execute((collector, pid))?,
+                };
+            }
+            Ok(())
+        })
+    }
+
+    /// What `collector` remembers.
+    pub(crate) fn recall(&self, collector: &str) -> Result<Vec<String>, StoreError> {
+        let read = || {
+            self.connection
+                .prepare_cached("SELECT state FROM monitor_memory WHERE collector = ?1 ORDER BY pid")?
+                .query_map([collector], |row| row.get(0))?
+                .collect::<rusqlite::Result<Vec<String>>>()
+        };
+        read().map_err(|source| StoreError::sqlite(&self.path, source))
+    }
+
     /// Appends `losses`, then the events of `batch` with the lines they may have already, in one transaction.
     pub(crate) fn append_batch(
         &mut self,

@@ -5,6 +5,7 @@
 //!   says in the database itself once it can write again.
 //! * [`query()`] and [`query_each`] read, with SQL, while the writer writes. They cannot change anything, whatever the statement.
 //! * [`Database`] is the writer's tool: open, append, retain.
+//! * [`DatabaseManager`] is a database that monitors write themselves, with what they remember.
 //!
 //! The schema is in [`schema`]. Nothing here knows where events come from.
 
@@ -12,6 +13,7 @@ mod authorizer;
 mod config;
 mod database;
 mod error;
+mod manager;
 mod query;
 pub mod quote;
 mod row;
@@ -22,6 +24,7 @@ mod writer;
 pub use config::StoreConfig;
 pub use database::{Database, Retention};
 pub use error::{LossReason, StoreError};
+pub use manager::DatabaseManager;
 pub use query::{Cancel, Limits, QueryError, Rows, Value, query, query_each};
 pub use stats::StoreStats;
 pub use writer::{StoreHandle, StoreWriter};

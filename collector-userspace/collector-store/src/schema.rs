@@ -4,6 +4,7 @@
 //! records  one row per event: the whole event as a line of JSON, and what finding it needs
 //! events   a view of records with a column for each thing people filter by
 //! meta     key and value: what wrote this database, when, for which host and boot
+//! monitor_memory  what monitors have seen, a row per process
 //! ```
 //!
 //! `PRAGMA user_version` counts the migrations that were applied. A database with more of them than this program knows is
@@ -19,7 +20,7 @@ use crate::error::StoreError;
 const APPLICATION_ID: i64 = 0x434f_4c4c;
 
 /// One step of the schema, applied in its own transaction. Never edit one that was released; append.
-const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH];
+const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH];
 
 /// The newest schema version this program knows.
 pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
@@ -195,6 +196,16 @@ CREATE VIEW events AS SELECT
 FROM records;
 ";
 
+/// What monitors remember from one run to the next. Apart from the events, so that it does not go with the old ones.
+const FIFTH: &str = "
+CREATE TABLE monitor_memory (
+    collector       TEXT NOT NULL,       -- name of the source
+    pid             INTEGER NOT NULL,
+    state           TEXT NOT NULL,       -- as the source understands it
+    PRIMARY KEY (collector, pid)
+) STRICT, WITHOUT ROWID;
+";
+
 /// Brings the database up to date: creates the schema in an empty one, applies what is missing in an older one.
 pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     migrate_with(connection, path, MIGRATIONS)
@@ -308,7 +319,7 @@ mod tests {
         assert!(error.is_permanent());
         assert_eq!(
             error.to_string(),
-            "/var/lib/x.db has schema version 5, this program knows up to 4: use the newer collector, or another \
+            "/var/lib/x.db has schema version 6, this program knows up to 5: use the newer collector, or another \
              database with --db"
         );
     }

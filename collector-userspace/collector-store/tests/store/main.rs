@@ -8,6 +8,7 @@
 )]
 
 mod crash;
+mod monitor;
 mod query;
 mod retention;
 mod rows;
