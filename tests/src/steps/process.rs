@@ -17,6 +17,7 @@
 //! | `io_uring` | sets one up |
 //! | `int80 DIR` | makes a directory by a 32-bit system call; says `compat` and its result, or that there are none |
 //! | `comm NAME` | sets the thread's name |
+//! | `title TEXT` | writes over its arguments |
 //! | `user UID` | gives up root for this user and group |
 //! | `unshare NAMESPACE`, `mount FROM TO`, `chroot DIR`, `chdir DIR` | changes what it sees; mounts become private |
 //! | `tmpfs DIR SIZE` | mounts a file system of that size |
@@ -61,6 +62,7 @@ pub(super) fn step(stage: &Stage, words: &[&str]) -> Option<io::Result<()>> {
             // SAFETY: a string that lives on.
             check(unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) }).map(drop)
         }
+        ["title", text] => title(text.as_bytes()),
         ["io_uring"] => io_uring(),
         ["int80", dir] => int80(dir),
         ["user", id] => user(number(id)),
@@ -125,6 +127,20 @@ pub(super) fn fork(body: impl FnOnce()) {
             wait_for(child).expect("it is our child");
         }
     }
+}
+
+/// Writes over the arguments where the kernel shows them, the rest becoming empty.
+fn title(text: &[u8]) -> io::Result<()> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    // Fields 48 and 49 of the manual, where the first after the name is 3.
+    let (start, end): (usize, usize) = (number(fields[45]), number(fields[46]));
+    // SAFETY: the kernel says that this is where our arguments are; std has copied them, and nobody else uses them.
+    let arguments = unsafe { std::slice::from_raw_parts_mut(start as *mut u8, end - start) };
+    for (index, byte) in arguments.iter_mut().enumerate() {
+        *byte = text.get(index).copied().unwrap_or(0);
+    }
+    Ok(())
 }
 
 fn orphan() -> io::Result<()> {

@@ -85,7 +85,11 @@ impl ProcessScan {
         let mut stats = Vec::with_capacity(pids.len());
         for pid in pids {
             match self.procfs.stat(pid) {
-                Ok(stat) => stats.push((pid, stat)),
+                Ok(stat) if !stat.is_leaving => stats.push((pid, stat)),
+                // Others of its threads go on: what there is to see of it was seen before.
+                Ok(stat) if stat.threads > 1 => unread.push(pid),
+                // It has ended. That its parent has not taken notice yet is not its business.
+                Ok(_) => {}
                 Err(why) => self.count(pid, why, &mut unread),
             }
         }
@@ -159,6 +163,7 @@ impl ProcessScan {
             return Ok(());
         }
         let (stat, entry) = self.procfs.read_process(pid, stat, Procfs::brief)?;
+        check_alive(&stat)?;
         let is_as_before = known.is(&stat) && fingerprint(&self.fingerprints, &entry) == known.fingerprint;
         if !is_as_before {
             return self.read_in_full(pid, stat);
@@ -176,6 +181,7 @@ impl ProcessScan {
         let what: fn(&Procfs, u32) -> SnapshotEntry =
             if self.config.collect_enhanced_metadata || is_asked { Procfs::details } else { Procfs::brief };
         let (stat, mut entry) = self.procfs.read_process(pid, stat, what)?;
+        check_alive(&stat)?;
         self.procfs.identify_cgroup(&mut entry, &mut self.cgroups);
         let before = self.known.get(&pid).filter(|known| known.start_ticks == stat.start_ticks);
         let (was_shown, mut descends, lineage) = before.map_or((false, false, None), |known| {
@@ -247,5 +253,15 @@ impl ProcessScan {
         !(*skip_system_processes && is_system)
             && uid.is_none_or(|uid| entry.uid == Some(uid))
             && cgroup_id.is_none_or(|id| entry.cgroup_id == Some(id))
+    }
+}
+
+/// Refuses what was read of a process that was ending meanwhile: it may be of a memory that is gone.
+const fn check_alive(stat: &Stat) -> Result<(), Unread> {
+    match stat {
+        Stat { is_leaving: false, .. } => Ok(()),
+        Stat { threads: 0..=1, .. } => Err(Unread::Gone),
+        // The others go on; the next look shows which it is.
+        Stat { .. } => Err(Unread::Failed),
     }
 }
