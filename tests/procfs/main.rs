@@ -5,5 +5,6 @@
 mod hostile;
 mod lifecycle;
 mod monitor;
+mod network;
 mod restart;
 mod runtime;

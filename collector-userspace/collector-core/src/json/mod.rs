@@ -69,7 +69,7 @@
 //! | `direction` | `inbound` or `outbound`: who began |
 //! | `local` `remote` | `address`, `port` |
 //! | `state` | after the event: `established`, `listen`, `closed`… |
-//! | `bytes_sent` `bytes_received` | payload so far; present for close, otherwise when not 0 |
+//! | `bytes_sent` `bytes_received` | payload so far; present for close, except with `capture` `procfs`; otherwise when not 0 |
 //! | `duration_ns` | open to close (close), attempt to result (connect) |
 //! | `result` | errno, 0 for success |
 //! | `net_ns` | inode number of the network namespace |

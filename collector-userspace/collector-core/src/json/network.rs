@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::{Serialize, Serializer};
 
 use super::members::{Members, nanos};
-use crate::event::{Direction, NetworkEvent, NetworkEventKind};
+use crate::event::{Capture, Direction, NetworkEvent, NetworkEventKind};
 
 pub(super) struct Network<'a>(pub(super) &'a NetworkEvent);
 
@@ -22,7 +22,7 @@ impl Serialize for Network<'_> {
             bytes_sent,
             bytes_received,
             kind,
-            meta: _,
+            meta,
             process: _,
             direction,
             duration,
@@ -37,7 +37,9 @@ impl Serialize for Network<'_> {
         object.some("local", local.map(Endpoint))?;
         object.some("remote", remote.map(Endpoint))?;
         object.word("state", state)?;
-        let counted = |bytes: u64| (bytes > 0 || *kind == NetworkEventKind::Close).then_some(bytes);
+        // Who polls does not see them: there 0 is not a count.
+        let is_counted = *kind == NetworkEventKind::Close && meta.capture != Capture::Procfs;
+        let counted = |bytes: u64| (bytes > 0 || is_counted).then_some(bytes);
         object.some("bytes_sent", counted(*bytes_sent))?;
         object.some("bytes_received", counted(*bytes_received))?;
         object.some("duration_ns", duration.map(nanos))?;

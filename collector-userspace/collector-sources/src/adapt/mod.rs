@@ -15,6 +15,7 @@ use collector_common::{Domain, RecordHeader};
 use collector_core::{Capture, EventMeta, Sequence};
 
 pub use file::adapt_file;
+pub(crate) use network::tcp_state;
 pub use network::{adapt_network, connection_id};
 pub use process::{Executable, adapt_exec, adapt_exit, adapt_fork};
 pub use snapshot::adapt_snapshot;

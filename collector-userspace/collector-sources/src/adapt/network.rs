@@ -66,7 +66,7 @@ pub fn adapt_network(
             NetworkEventKind::Listen => None,
             _ => address(wire.family, &wire.remote, wire.remote_port),
         },
-        state: state(wire.new_state),
+        state: tcp_state(wire.new_state),
         pid: known(wire.task.pid),
         bytes_sent: wire.bytes_sent,
         bytes_received: wire.bytes_received,
@@ -127,7 +127,8 @@ fn protocol(number: u16) -> String {
     }
 }
 
-fn state(number: u16) -> String {
+/// The name of a state of TCP; the number, if it has none; nothing for 0.
+pub(crate) fn tcp_state(number: u16) -> String {
     let name = usize::from(number).checked_sub(1).and_then(|index| TCP_STATES.get(index));
     match (name, number) {
         (Some(name), _) => (*name).to_owned(),

@@ -177,7 +177,7 @@ impl<E: Eye> Polling<E> {
                 None => *events = None,
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

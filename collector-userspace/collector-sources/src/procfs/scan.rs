@@ -98,7 +98,7 @@ impl ProcessScan {
         let mut processes = Vec::with_capacity(stats.len());
         let mut skipped = 0;
         for (pid, stat) in stats {
-            if let Err(why) = self.read(pid, stat) {
+            if let Err(why) = self.read(pid, &stat) {
                 self.count(pid, why, &mut unread);
                 continue;
             }
@@ -156,8 +156,8 @@ impl ProcessScan {
     }
 
     /// Brings what is known of a process up to date.
-    fn read(&mut self, pid: u32, stat: Stat) -> Result<(), Unread> {
-        let known = self.known.get(&pid).filter(|known| known.is(&stat));
+    fn read(&mut self, pid: u32, stat: &Stat) -> Result<(), Unread> {
+        let known = self.known.get(&pid).filter(|known| known.is(stat));
         let Some(known) = known else { return self.read_in_full(pid, stat) };
         if !known.is_wanted && self.filter.uid.is_none() {
             return Ok(());
@@ -166,7 +166,7 @@ impl ProcessScan {
         check_alive(&stat)?;
         let is_as_before = known.is(&stat) && fingerprint(&self.fingerprints, &entry) == known.fingerprint;
         if !is_as_before {
-            return self.read_in_full(pid, stat);
+            return self.read_in_full(pid, &stat);
         }
         let (event, usage) = self.with_usage(ProcessEvent::clone(&known.event), &stat, &entry);
         if let Some(known) = self.known.get_mut(&pid) {
@@ -175,7 +175,7 @@ impl ProcessScan {
         Ok(())
     }
 
-    fn read_in_full(&mut self, pid: u32, stat: Stat) -> Result<(), Unread> {
+    fn read_in_full(&mut self, pid: u32, stat: &Stat) -> Result<(), Unread> {
         // Filters ask for what only the other files say.
         let is_asked = self.filter.cgroup_id.is_some() || self.config.skip_system_processes;
         let what: fn(&Procfs, u32) -> SnapshotEntry =

@@ -41,6 +41,7 @@ mod error;
 mod eye;
 mod hash;
 
+pub(crate) use collector::boot;
 pub use collector::{MonitorHandle, ProcmondMonitorCollector, SharedDatabase};
 pub use config::{ProcessCollectionConfig, ProcmondMonitorConfig};
 pub use error::MonitorError;

@@ -8,6 +8,7 @@ mod tests;
 
 use std::fs;
 use std::io::Read;
+use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -84,14 +85,14 @@ impl Procfs {
     /// One process, without what only a [`snapshot`](Self::snapshot) of all can know.
     fn process(&self, pid: u32) -> Option<SnapshotEntry> {
         let before = self.stat(pid).ok()?;
-        self.read_process(pid, before, Self::details).ok().map(|(_, entry)| entry)
+        self.read_process(pid, &before, Self::details).ok().map(|(_, entry)| entry)
     }
 
     /// One process whose `stat` was just read: what `read` reads of it, and its `stat` as of then.
     pub(crate) fn read_process(
         &self,
         pid: u32,
-        before: Stat,
+        before: &Stat,
         read: impl Fn(&Self, u32) -> SnapshotEntry,
     ) -> Result<(Stat, SnapshotEntry), Unread> {
         // An exec between two reads would mix two images: then the second try, at a moment when the process is quite
@@ -179,6 +180,16 @@ impl Procfs {
             .or_insert_with(|| fs::metadata(directory()).ok().map(|directory| directory.ino()));
         entry.cgroup_id = id;
         entry.cgroup = Some(path.into());
+    }
+
+    /// The ports that the system gives to those who connect; the usual ones where it does not say.
+    pub(crate) fn ephemeral_ports(&self) -> RangeInclusive<u16> {
+        let read = || -> Option<RangeInclusive<u16>> {
+            let text = fs::read_to_string(self.proc.join("sys/net/ipv4/ip_local_port_range")).ok()?;
+            let mut ports = text.split_ascii_whitespace().map(str::parse);
+            Some(ports.next()?.ok()?..=ports.next()?.ok()?)
+        };
+        read().unwrap_or(32_768..=60_999)
     }
 
     pub(crate) fn path(&self, pid: u32, name: &str) -> PathBuf {
