@@ -8,3 +8,4 @@ mod monitor;
 mod network;
 mod restart;
 mod runtime;
+mod sample;

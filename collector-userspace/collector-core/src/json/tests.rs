@@ -177,6 +177,13 @@ fn network_events_of_each_kind_with_little() {
 }
 
 #[test]
+fn who_polls_has_not_counted_the_bytes_of_a_connection() {
+    let meta = EventMeta { capture: Capture::Procfs, ..meta("network") };
+    let close = NetworkEvent { kind: NetworkEventKind::Close, meta, ..NetworkEvent::default() };
+    assert!(!line_of(&CollectionEvent::Network(close)).contains("bytes_"));
+}
+
+#[test]
 fn a_file_with_every_field() {
     insta::assert_snapshot!(pretty(&CollectionEvent::Filesystem(FilesystemEvent {
         path: "/srv/www/index.html".into(),
