@@ -9,13 +9,14 @@ use collector_store::{DatabaseManager, Limits, Value, query};
 use collector_tests::Actor;
 use tokio::runtime::Runtime;
 
-use crate::monitor::{Monitor, changed, config, process};
+use crate::monitor::{Monitor, changed, config, only, process};
 
-/// A monitor of everybody with a database; of others nothing is looked at but that their pids are not ours.
+/// A monitor with a database, of this process and its descendants.
 fn start(path: &Path) -> Monitor {
     let database = Arc::new(Mutex::new(DatabaseManager::new(path).unwrap()));
     let runtime = Runtime::new().unwrap();
     let monitor = runtime.block_on(ProcmondMonitorCollector::new(database, config())).unwrap();
+    let monitor = monitor.with_filter(only(std::process::id()));
     let handle = monitor.handle();
     Monitor::of(Box::new(monitor), handle)
 }

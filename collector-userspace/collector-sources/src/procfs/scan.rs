@@ -72,6 +72,11 @@ impl ProcessScan {
         self.boot
     }
 
+    /// Sets whose processes are shown, before the first look.
+    pub(crate) fn set_filter(&mut self, filter: Filter) {
+        self.filter = filter;
+    }
+
     /// Reads all processes.
     ///
     /// # Errors

@@ -164,6 +164,14 @@ impl ProcmondMonitorCollector {
         Ok(())
     }
 
+    /// Reports only processes that the filter lets through. Before it is started.
+    #[must_use]
+    pub fn with_filter(mut self, filter: Filter) -> Self {
+        self.is_filtered = filter != Filter::default();
+        self.polling.with_eye(|eye| eye.scan.set_filter(filter));
+        self
+    }
+
     /// Lets events on a bus cause an early look: starts, execs and ends of processes that other sources report, and their network
     /// events. Events of this source are ignored.
     #[must_use]
