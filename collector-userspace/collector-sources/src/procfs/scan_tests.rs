@@ -127,6 +127,7 @@ fn who_has_ended_is_gone_before_the_parent_takes_notice() {
     let headless = Process { state: 'Z', threads: 2, ..process(5, 1) };
     let mut fake = Fake::with(&[process(1, 0), zombie, exiting, headless]);
     assert_eq!(fake.pids(), (vec![1], vec![5]));
+    assert_eq!(fake.stats.snapshot().vanished, 0, "they did not go while they were read");
 }
 
 #[test]
@@ -154,14 +155,16 @@ fn what_is_no_process_is_counted_and_not_taken_for_an_end() {
 
 #[test]
 fn who_is_beyond_the_limit_is_counted_and_known_ones_come_first() {
-    let config = ProcessCollectionConfig { max_processes: 2, ..Default::default() };
+    let config = ProcessCollectionConfig { max_processes: 10, ..Default::default() };
     let mut fake = Fake::new(config, Filter::default());
-    fake.write(&process(5, 0));
-    fake.write(&process(6, 0));
-    assert_eq!(fake.pids(), (vec![5, 6], vec![]));
-    fake.write(&process(1, 0));
-    assert_eq!(fake.pids(), (vec![5, 6], vec![1]));
-    assert_eq!(fake.stats.snapshot().beyond_limit, 1);
+    let known: Vec<u32> = (11..21).collect();
+    known.iter().for_each(|pid| fake.write(&process(*pid, 0)));
+    assert_eq!(fake.pids(), (known.clone(), vec![]));
+    // Before and after them, whatever the order of the directory.
+    let new = [1, 2, 3, 31, 32, 33];
+    new.iter().for_each(|pid| fake.write(&process(*pid, 0)));
+    assert_eq!(fake.pids(), (known, new.to_vec()));
+    assert_eq!(fake.stats.snapshot().beyond_limit, 6);
 }
 
 #[test]
