@@ -69,6 +69,8 @@ pub(crate) fn kinds_of(sources: &[Source]) -> u64 {
 pub(crate) fn kernel_config(capture: &Capture) -> Result<KernelConfig, Failure> {
     let Capture {
         sources,
+        mode: _,
+        poll_interval: _,
         argv_max,
         drain_interval,
         max_processes,

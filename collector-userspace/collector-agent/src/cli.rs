@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{Format, Source};
+use crate::config::{Format, Mode, Source};
 use crate::units::Span;
 
 /// Shows and keeps what a Linux machine does: processes, network, files, seen by the kernel.
@@ -92,6 +92,9 @@ pub(crate) struct CaptureArgs {
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) capture: CaptureArgs,
+    /// How to capture
+    #[arg(long, value_name = "MODE")]
+    pub(crate) mode: Option<Mode>,
     /// How to write events
     #[arg(long, short, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,

@@ -43,6 +43,16 @@ impl Failure {
         self
     }
 
+    /// What happened, in a sentence.
+    pub(crate) fn sentence(&self) -> String {
+        told_once(&self.error)
+    }
+
+    /// What to do about it, if that is known.
+    pub(crate) fn remedy(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// Says what happened, on standard error, and gives the exit code. A reader that went away is no failure.
     pub(crate) fn report(&self) -> ExitCode {
         if is_broken_pipe(&self.error) {

@@ -58,7 +58,10 @@ impl HealthTracker {
     fn capture(&mut self, status: &Status, now: SystemTime) -> Vec<ComponentHealth> {
         let missing: Vec<&str> =
             status.plan.iter().filter(|kind| !kind.captured).map(|kind| kind.kind.as_str()).collect();
-        let hooks = if missing.is_empty() {
+        let hooks = if let Some(refused) = &status.kernel_refused {
+            let reason = format!("/proc is polled instead: {refused}");
+            ComponentHealth::not_healthy("hooks", HealthStatus::Degraded, reason)
+        } else if missing.is_empty() {
             ComponentHealth::healthy("hooks")
         } else {
             let reason = format!("not captured on this kernel: {}", missing.join(", "));

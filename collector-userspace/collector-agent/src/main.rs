@@ -14,6 +14,7 @@ mod instance;
 mod logging;
 mod output;
 mod paths;
+mod polling;
 mod sources;
 mod status;
 mod units;

@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use collector_core::monitor::MonitorCollectorStatsSnapshot;
 use collector_core::{HealthReport, RuntimeStats};
 use collector_sources::CaptureStats;
 use collector_sources::performance::PerformanceStats;
@@ -40,6 +41,8 @@ pub(crate) struct Status {
     pub(crate) health: HealthReport,
     /// What it costs.
     pub(crate) cost: Cost,
+    /// Why `/proc` is polled although kernel programs were wanted.
+    pub(crate) kernel_refused: Option<String>,
     /// What serves which kind.
     pub(crate) plan: Vec<PlannedKind>,
     /// Kernel side and its ledger.
@@ -48,6 +51,8 @@ pub(crate) struct Status {
     pub(crate) performance: Option<PerformanceStats>,
     /// Sources of events.
     pub(crate) sources: Vec<SourceStatus>,
+    /// Counters of sources that poll, by name.
+    pub(crate) polling: BTreeMap<String, MonitorCollectorStatsSnapshot>,
     /// The event bus.
     pub(crate) bus: BusStatus,
     /// Outputs.

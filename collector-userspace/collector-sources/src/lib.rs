@@ -30,6 +30,7 @@ pub mod tap;
 #[doc(hidden)]
 pub mod testing;
 
+pub use collector_common::Domain;
 pub use config::{Filter, KernelConfig, RingSizes};
 pub use kernel::{CaptureHandle, KernelCapture, StartError};
 pub use stats::{CaptureStats, DomainStats, LossCount, ProgramStats};

@@ -90,6 +90,7 @@ fn render(status: &Status, running: bool, now: SystemTime) -> String {
     let mut out = String::new();
     head(&mut out, status, running, now);
     capture(&mut out, status);
+    polling(&mut out, status);
     samples(&mut out, status);
     bus(&mut out, status);
     outputs(&mut out, status);
@@ -166,6 +167,34 @@ fn capture(out: &mut String, status: &Status) {
         }
     }
     section(out, "What this kernel does not allow", &limits);
+}
+
+fn polling(out: &mut String, status: &Status) {
+    let mut table = Table::new(&[
+        "polling",
+        ">looks",
+        ">failed",
+        ">time each",
+        ">seen",
+        ">gone",
+        ">unreadable",
+        ">beyond limit",
+        ">changes",
+    ]);
+    for (name, stats) in &status.polling {
+        table.row([
+            name.clone(),
+            human::count(stats.collection_cycles),
+            human::count(stats.collection_errors),
+            human::duration(Duration::from_nanos(stats.cycle_time_ns / stats.collection_cycles.max(1))),
+            human::count(stats.seen),
+            human::count(stats.vanished),
+            human::count(stats.denied + stats.unreadable),
+            human::count(stats.beyond_limit + stats.not_tracked),
+            human::count(stats.lifecycle_events),
+        ]);
+    }
+    section(out, "Polling of /proc", &table);
 }
 
 fn samples(out: &mut String, status: &Status) {

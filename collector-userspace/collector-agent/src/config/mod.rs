@@ -40,6 +40,8 @@ pub(crate) struct Config {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Capture {
     pub(crate) sources: Vec<Source>,
+    pub(crate) mode: Mode,
+    pub(crate) poll_interval: Span,
     pub(crate) argv_max: Bytes,
     pub(crate) drain_interval: Span,
     pub(crate) max_processes: usize,
@@ -49,6 +51,19 @@ pub(crate) struct Capture {
     pub(crate) program_statistics: bool,
     pub(crate) rings: Rings,
     pub(crate) filter: Filter,
+}
+
+/// How processes, connections and files are captured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Mode {
+    /// By kernel programs, or by polling /proc where the kernel does not take them.
+    #[default]
+    Auto,
+    /// By kernel programs, or not at all.
+    Kernel,
+    /// By polling /proc.
+    Procfs,
 }
 
 /// A domain of events.
@@ -201,6 +216,8 @@ impl Default for Capture {
     fn default() -> Self {
         Self {
             sources: vec![Source::Process, Source::Network, Source::File],
+            mode: Mode::Auto,
+            poll_interval: seconds(5),
             argv_max: Bytes(32 << 10),
             drain_interval: millis(25),
             max_processes: 32_768,
@@ -288,6 +305,7 @@ impl Config {
             ));
         }
         within("capture.argv_max", *argv_max, Bytes(64), Bytes(32 << 10))?;
+        within("capture.poll_interval", capture.poll_interval, seconds(1), seconds(3_600))?;
         within("capture.drain_interval", *drain_interval, millis(1), seconds(1))?;
         within("capture.max_processes", *max_processes, 64, 16 << 20)?;
         within("capture.max_connections", capture.max_connections, 16, 1 << 20)?;

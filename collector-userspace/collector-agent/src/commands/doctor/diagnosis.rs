@@ -7,9 +7,10 @@ use collector_sources::plan::plan;
 use serde::Serialize;
 
 use crate::capture::{PlannedKind, describe, kinds_of};
-use crate::config::{Loaded, Source};
+use crate::config::{Loaded, Mode, Source};
 use crate::instance::Instance;
 use crate::paths::Paths;
+use crate::polling;
 use crate::sources::planned_samples;
 use crate::status;
 
@@ -18,6 +19,8 @@ use crate::status;
 pub(super) struct Diagnosis {
     /// Whether something that the configuration asks for can be captured.
     pub(super) can_capture: bool,
+    /// Whether `run` would poll `/proc` instead.
+    pub(super) polls_instead: bool,
     /// Why not, and what to do.
     pub(super) obstacles: Vec<Obstacle>,
     pub(super) kinds: Vec<PlannedKind>,
@@ -114,6 +117,9 @@ pub(super) fn diagnose(paths: &Paths, loaded: &Loaded, runtime_dirs: &[PathBuf])
     kinds.extend(samples);
     Diagnosis {
         can_capture,
+        polls_instead: !can_capture
+            && config.capture.mode != Mode::Kernel
+            && polling::plan(&config.capture.sources).iter().any(|kind| kind.captured),
         obstacles,
         kinds,
         privileges: privileges(capabilities),

@@ -81,6 +81,9 @@ fn verdict(diagnosis: &Diagnosis) -> String {
     } else {
         out.push_str("collector cannot capture events here.\n");
     }
+    if diagnosis.polls_instead {
+        out.push_str("`collector run` polls /proc instead: processes and TCP connections that live long enough, no files.\n");
+    }
     for obstacle in obstacles {
         let _ = writeln!(out, "  problem: {}", obstacle.problem);
         let _ = writeln!(out, "  remedy:  {}", obstacle.remedy);

@@ -57,6 +57,7 @@ fn machine_where_most_things_work() {
     };
     let diagnosis = Diagnosis {
         can_capture: true,
+        polls_instead: false,
         obstacles: Vec::new(),
         kinds: vec![
             kind("process.exec", true, &[]),
@@ -94,6 +95,7 @@ fn user_without_privileges_is_told_how_to_get_them() {
     let obstacle = kernel_obstacle(&kinds, Some(none)).unwrap();
     let diagnosis = Diagnosis {
         can_capture: false,
+        polls_instead: true,
         obstacles: vec![obstacle],
         kinds,
         features: features(&Support::Refused { errno: 1 }, none),
