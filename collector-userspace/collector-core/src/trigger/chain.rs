@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::config::TriggerResourceLimits;
+use super::capabilities::TriggerResourceLimits;
 use super::serve::{TriggerHandler, TriggerHandlerError};
 use crate::analysis::{AnalysisChainCoordinator, AnalysisStage, AnalysisSubject, AnalysisWorkflowDefinition};
 use crate::event::TriggerRequest;

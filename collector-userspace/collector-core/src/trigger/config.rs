@@ -1,11 +1,9 @@
-//! What can be set about triggers, and what a collector that analyses says of itself.
+//! What can be set about triggers.
 
 use std::time::Duration;
 
+use super::error::TriggerError;
 use crate::config::duration;
-use crate::event::{AnalysisType, TriggerPriority};
-
-use super::condition::ConditionType;
 
 /// How a [`TriggerManager`](super::TriggerManager) behaves. Every default is valid, and every field can be changed alone.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -27,7 +25,7 @@ pub struct TriggerConfig {
     /// After how long a waiting request ranks like the next higher priority. Default 10 s.
     #[serde(with = "duration")]
     pub ageing: Duration,
-    /// Parents and children that [`ConditionType::SuspiciousParentChild`] looks for: a server or an office program that
+    /// Parents and children that [`SuspiciousParentChild`](super::ConditionType::SuspiciousParentChild) looks for: a server or an office program that
     /// starts a shell or a downloader.
     pub suspicious: SuspiciousPairs,
 }
@@ -43,6 +41,29 @@ impl Default for TriggerConfig {
             ageing: Duration::from_secs(10),
             suspicious: SuspiciousPairs::default(),
         }
+    }
+}
+
+impl TriggerConfig {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// [`TriggerError::Zero`]: a limit that must not be zero is.
+    pub const fn validate(&self) -> Result<(), TriggerError> {
+        let field = if self.max_conditions == 0 {
+            "max_conditions"
+        } else if self.max_pending_triggers == 0 {
+            "max_pending_triggers"
+        } else if self.max_remembered == 0 {
+            "max_remembered"
+        } else if self.default_timeout.is_zero() {
+            "default_timeout"
+        } else if self.ageing.is_zero() {
+            "ageing"
+        } else {
+            return Ok(());
+        };
+        Err(TriggerError::Zero { field })
     }
 }
 
@@ -67,41 +88,4 @@ impl Default for SuspiciousPairs {
             children: words("sh bash dash zsh ksh csh tcsh fish busybox nc ncat netcat socat curl wget"),
         }
     }
-}
-
-/// What one analysis may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TriggerResourceLimits {
-    /// Bytes of memory; told to the handler, which has to keep to it. Default 100 MiB.
-    pub max_memory_per_task: u64,
-    /// Milliseconds after which the analysis is abandoned. Default 30,000.
-    pub max_analysis_time_ms: u64,
-    /// Requests that may wait for this collector. Default 1000.
-    pub max_queue_depth: usize,
-}
-
-impl Default for TriggerResourceLimits {
-    fn default() -> Self {
-        Self { max_memory_per_task: 100 << 20, max_analysis_time_ms: 30_000, max_queue_depth: 1000 }
-    }
-}
-
-/// What a collector that analyses can do, and how much of it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TriggerCapabilities {
-    /// Its id; conditions name it as their target.
-    pub collector_id: String,
-    /// Kinds of conditions it takes triggers from. Only the kind counts, not what is in it.
-    pub supported_conditions: Vec<ConditionType>,
-    /// Analyses it can do.
-    pub supported_analysis: Vec<AnalysisType>,
-    /// Most triggers a second; what is beyond is dropped and counted.
-    pub max_trigger_rate: u32,
-    /// Most analyses at the same time.
-    pub max_concurrent_analysis: u32,
-    /// Priorities it takes.
-    pub supported_priorities: Vec<TriggerPriority>,
-    /// What one analysis may take.
-    pub resource_limits: TriggerResourceLimits,
 }

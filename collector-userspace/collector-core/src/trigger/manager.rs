@@ -1,20 +1,24 @@
-//! The trigger manager: conditions, queues and counters.
+//! The trigger manager.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Instant;
 
 use tokio::sync::Notify;
 
-use super::condition::{ConditionType, Conditions, Custom, TriggerCondition};
-use super::config::{TriggerCapabilities, TriggerConfig, TriggerResourceLimits};
+use super::capabilities::TriggerCapabilities;
+use super::condition::TriggerCondition;
+use super::conditions::Conditions;
+use super::config::TriggerConfig;
+use super::direct::Custom;
 use super::error::TriggerError;
-use super::limits::{Rate, Recent};
-use super::queue::{Pushed, Queue};
-use super::statistics::{TriggerCounts, TriggerStatistics};
-use crate::event::{AnalysisType, CollectionEvent, ExecId, Text, TriggerRequest};
+use super::request::request;
+use super::state::State;
+use super::statistics::TriggerStatistics;
+use super::task::TriggerTask;
+use crate::event::{CollectionEvent, TriggerRequest};
 
 /// Turns events into requests for analysis. Clones are handles to the same one.
 ///
@@ -77,63 +81,14 @@ pub(super) struct Shared {
     instance: u32,
 }
 
-struct State {
-    collectors: BTreeMap<String, Target>,
-    recent: Recent<Key>,
-    pending: usize,
-    closed: bool,
-}
-
-/// A collector that analyses.
-struct Target {
-    capabilities: TriggerCapabilities,
-    rate: Rate,
-    queue: Queue,
-    counts: TriggerCounts,
-}
-
-impl Target {
-    /// Gives up requests that have waited too long, whether or not anybody asks for them.
-    fn expire(&mut self, patience: Duration, now: Instant, pending: &mut usize) {
-        let expired = self.queue.expire(patience, now);
-        *pending -= expired;
-        self.counts.expired += expired as u64;
-    }
-}
-
-/// What makes two triggers the same.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    collector: String,
-    analysis: AnalysisType,
-    process: Option<(u32, Option<ExecId>)>,
-    path: Option<String>,
-}
-
 impl TriggerManager {
     /// A manager without collectors and conditions.
     ///
     /// # Errors
     /// [`TriggerError::Zero`]: a limit that must not be zero is.
     pub fn new(config: TriggerConfig) -> Result<Self, TriggerError> {
-        let limits = [
-            ("max_conditions", config.max_conditions),
-            ("max_pending_triggers", config.max_pending_triggers),
-            ("max_remembered", config.max_remembered),
-        ];
-        if let Some((field, _)) = limits.into_iter().find(|(_, limit)| *limit == 0) {
-            return Err(TriggerError::Zero { field });
-        }
-        let durations = [("default_timeout", config.default_timeout), ("ageing", config.ageing)];
-        if let Some((field, _)) = durations.into_iter().find(|(_, duration)| duration.is_zero()) {
-            return Err(TriggerError::Zero { field });
-        }
-        let state = State {
-            collectors: BTreeMap::new(),
-            recent: Recent::new(config.deduplication_window, config.max_remembered),
-            pending: 0,
-            closed: false,
-        };
+        config.validate()?;
+        let state = State::new(&config);
         let shared = Shared {
             conditions: RwLock::new(Conditions::new(&config.suspicious)),
             config,
@@ -154,24 +109,8 @@ impl TriggerManager {
         &self,
         capabilities: TriggerCapabilities,
     ) -> Result<(), TriggerError> {
-        check(&capabilities)?;
-        let now = Instant::now();
-        let mut state = self.shared.state();
-        let rate = Rate::new(capabilities.max_trigger_rate, now);
-        match state.collectors.get_mut(&capabilities.collector_id) {
-            Some(target) => {
-                target.rate = rate;
-                target.capabilities = capabilities;
-            }
-            None => {
-                let queue =
-                    Queue::new(capabilities.resource_limits.max_queue_depth, self.shared.config.ageing);
-                let id = capabilities.collector_id.clone();
-                let counts = TriggerCounts::default();
-                state.collectors.insert(id, Target { capabilities, rate, queue, counts });
-            }
-        }
-        drop(state);
+        capabilities.check()?;
+        self.shared.state().register(capabilities, Instant::now());
         self.shared.ready.notify_waiters();
         Ok(())
     }
@@ -179,7 +118,7 @@ impl TriggerManager {
     /// What a collector has said of itself.
     #[must_use]
     pub fn collector_capabilities(&self, collector_id: &str) -> Option<TriggerCapabilities> {
-        self.shared.state().collectors.get(collector_id).map(|target| target.capabilities.clone())
+        self.shared.state().capabilities(collector_id).cloned()
     }
 
     /// Adds a condition. One that cannot be evaluated is refused, and harms no other.
@@ -189,7 +128,13 @@ impl TriggerManager {
     /// [`DuplicateCondition`](TriggerError::DuplicateCondition), [`TooManyConditions`](TriggerError::TooManyConditions) or
     /// [`Condition`](TriggerError::Condition).
     pub fn register_condition(&self, condition: TriggerCondition) -> Result<(), TriggerError> {
-        offered(&self.shared.state(), &condition)?;
+        match self.shared.state().capabilities(&condition.target_collector) {
+            Some(capabilities) => capabilities.check_offer(&condition)?,
+            None => {
+                let TriggerCondition { id, target_collector: collector_id, .. } = condition;
+                return Err(TriggerError::UnknownCollector { id, collector_id });
+            }
+        }
         let mut conditions = self.shared.conditions.write().unwrap_or_else(PoisonError::into_inner);
         let limit = self.shared.config.max_conditions;
         if conditions.contains(&condition.id) {
@@ -213,7 +158,7 @@ impl TriggerManager {
         self.shared.conditions.read().unwrap_or_else(PoisonError::into_inner).kinds()
     }
 
-    /// Makes a predicate known under a name, for [`ConditionType::Custom`] conditions that are registered afterwards.
+    /// Makes a predicate known under a name, for [`Custom`](super::ConditionType::Custom) conditions that are registered afterwards.
     ///
     /// A predicate that panics is not met, and is called no more.
     pub fn register_predicate(
@@ -243,30 +188,8 @@ impl TriggerManager {
     ///
     /// `wanted` says which collectors are asked for.
     pub fn try_next(&self, wanted: impl Fn(&str) -> bool) -> Option<TriggerTask> {
-        let now = Instant::now();
-        let mut state = self.shared.state();
-        let State { collectors, pending, .. } = &mut *state;
-        for (id, target) in collectors.iter_mut().filter(|(id, _)| wanted(id)) {
-            if target.counts.running >= u64::from(target.capabilities.max_concurrent_analysis) {
-                continue;
-            }
-            target.expire(self.shared.config.default_timeout, now, pending);
-            if let Some(request) = target.queue.pop(now) {
-                *pending -= 1;
-                target.counts.started += 1;
-                target.counts.running += 1;
-                let limits = target.capabilities.resource_limits;
-                let collector = id.clone();
-                return Some(TriggerTask {
-                    request,
-                    limits,
-                    collector,
-                    shared: Arc::clone(&self.shared),
-                    outcome: None,
-                });
-            }
-        }
-        None
+        let (request, limits) = self.shared.state().next(wanted, Instant::now())?;
+        Some(TriggerTask::new(request, limits, Arc::clone(&self.shared)))
     }
 
     /// Waits for the next request, see [`try_next`](Self::try_next); `None` after [`close`](Self::close).
@@ -278,7 +201,7 @@ impl TriggerManager {
             if let Some(task) = self.try_next(&wanted) {
                 return Some(task);
             }
-            if self.shared.state().closed {
+            if self.shared.state().is_closed() {
                 return None;
             }
             ready.await;
@@ -287,7 +210,7 @@ impl TriggerManager {
 
     /// Nobody shall wait for requests any more.
     pub fn close(&self) {
-        self.shared.state().closed = true;
+        self.shared.state().close();
         self.shared.ready.notify_waiters();
     }
 
@@ -295,15 +218,11 @@ impl TriggerManager {
     #[must_use]
     pub fn statistics(&self) -> TriggerStatistics {
         let conditions = self.shared.conditions.read().unwrap_or_else(PoisonError::into_inner);
-        let state = self.shared.state();
-        let collectors = state.collectors.iter().map(|(id, target)| {
-            (id.clone(), TriggerCounts { pending: target.queue.len() as u64, ..target.counts })
-        });
         TriggerStatistics {
             evaluated: self.shared.evaluated.load(Ordering::Relaxed),
             conditions: conditions.len(),
             matches: conditions.matches(),
-            collectors: collectors.collect(),
+            collectors: self.shared.state().counts(),
         }
     }
 }
@@ -315,214 +234,15 @@ impl fmt::Debug for TriggerManager {
 }
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         // Every critical section leaves the state consistent at each step, so a poisoned lock is as good as another.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A condition is met: makes a request of it, unless a limit says no.
     fn request(&self, condition: &TriggerCondition, event: &CollectionEvent) -> Option<TriggerRequest> {
-        let now = Instant::now();
-        let (pid, file) = (event.pid(), target(event));
-        let path = file.as_ref().map(|file| file.to_string_lossy().into_owned());
-        let key = Key {
-            collector: condition.target_collector.clone(),
-            analysis: condition.analysis_type.clone(),
-            process: pid.map(|pid| (pid, event.exec_id())),
-            path: path.clone(),
-        };
-        let mut state = self.state();
-        let State { collectors, recent, pending, .. } = &mut *state;
-        let target = collectors.get_mut(&condition.target_collector)?;
-        target.counts.matched += 1;
-        target.expire(self.config.default_timeout, now, pending);
-        if !recent.is_new(&key, now) {
-            target.counts.deduplicated += 1;
-            return None;
-        }
-        if !target.rate.allows(now) {
-            target.counts.rate_limited += 1;
-            // It was not made, so the next one is no repetition.
-            recent.undo(&key);
-            return None;
-        }
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let request = TriggerRequest {
-            trigger_id: format!("{}-{:08x}-{id}", condition.id, self.instance),
-            target_collector: condition.target_collector.clone(),
-            analysis_type: condition.analysis_type.clone(),
-            priority: condition.priority,
-            target_pid: pid,
-            target_path: path,
-            target_bytes: file.filter(|file| file.as_str().is_none()),
-            process: event.process(),
-            correlation_id: event
-                .exec_id()
-                .map_or_else(|| format!("{:08x}-{id}", self.instance), |id| id.to_string()),
-            metadata: metadata(condition, event),
-            timestamp: SystemTime::now(),
-        };
-        let pushed = if *pending >= self.config.max_pending_triggers {
-            Pushed::Refused
-        } else {
-            target.queue.push(request.clone(), now)
-        };
-        match pushed {
-            Pushed::Queued => *pending += 1,
-            Pushed::Displaced(_) => target.counts.queue_full += 1,
-            Pushed::Refused => {
-                target.counts.queue_full += 1;
-                recent.undo(&key);
-                return None;
-            }
-        }
-        target.counts.requested += 1;
-        Some(request)
-    }
-}
-
-/// What an event asks to be looked at: the file it is about, or what the process runs.
-fn target(event: &CollectionEvent) -> Option<Text> {
-    match event {
-        CollectionEvent::Process(event) => event.executable_path.clone(),
-        CollectionEvent::Filesystem(event) => Some(event.path.clone()),
-        CollectionEvent::Network(event) => event.process.as_ref()?.executable.clone(),
-        CollectionEvent::TriggerRequest(request) => {
-            request.target_bytes.clone().or_else(|| request.target_path.as_deref().map(Text::from))
-        }
-        CollectionEvent::Alert(alert) => alert.path.clone(),
-        CollectionEvent::Performance(event) => event.process.as_ref()?.executable.clone(),
-        CollectionEvent::Loss(_) => None,
-    }
-}
-
-fn metadata(condition: &TriggerCondition, event: &CollectionEvent) -> HashMap<String, String> {
-    let TriggerCondition { id, description, condition_type, .. } = condition;
-    let mut metadata = HashMap::from([
-        ("condition".to_owned(), id.clone()),
-        ("description".to_owned(), description.clone()),
-        ("condition_type".to_owned(), condition_type.name().to_owned()),
-        ("kind".to_owned(), event.kind().to_owned()),
-    ]);
-    if let Some(id) = event.exec_id() {
-        metadata.insert("exec_id".to_owned(), id.to_string());
-    }
-    metadata
-}
-
-fn check(capabilities: &TriggerCapabilities) -> Result<(), TriggerError> {
-    let TriggerCapabilities {
-        collector_id,
-        supported_conditions: _,
-        supported_analysis,
-        max_trigger_rate,
-        max_concurrent_analysis,
-        supported_priorities,
-        resource_limits: TriggerResourceLimits { max_memory_per_task, max_analysis_time_ms, max_queue_depth },
-    } = capabilities;
-    let problems = [
-        ("collector_id", collector_id.is_empty(), "is empty"),
-        ("supported_analysis", supported_analysis.is_empty(), "is empty: it could do nothing"),
-        ("supported_priorities", supported_priorities.is_empty(), "is empty: it would take nothing"),
-        ("max_trigger_rate", *max_trigger_rate == 0, "is 0; it must be at least 1"),
-        ("max_concurrent_analysis", *max_concurrent_analysis == 0, "is 0; it must be at least 1"),
-        ("resource_limits.max_memory_per_task", *max_memory_per_task == 0, "is 0; it must be at least 1"),
-        ("resource_limits.max_analysis_time_ms", *max_analysis_time_ms == 0, "is 0; it must be at least 1"),
-        ("resource_limits.max_queue_depth", *max_queue_depth == 0, "is 0; it must be at least 1"),
-    ];
-    match problems.into_iter().find(|(_, is_wrong, _)| *is_wrong) {
-        Some((field, _, problem)) => {
-            Err(TriggerError::Capabilities { collector_id: collector_id.clone(), field, problem })
-        }
-        None => Ok(()),
-    }
-}
-
-/// Checks that the condition's collector offers what it asks for.
-fn offered(state: &State, condition: &TriggerCondition) -> Result<(), TriggerError> {
-    let TriggerCondition { id, description: _, analysis_type, priority, target_collector, condition_type } =
-        condition;
-    let Some(target) = state.collectors.get(target_collector) else {
-        return Err(TriggerError::UnknownCollector {
-            id: id.clone(),
-            collector_id: target_collector.clone(),
-        });
-    };
-    let same_kind = |other: &ConditionType| other.name() == condition_type.name();
-    let what = if !target.capabilities.supported_analysis.contains(analysis_type) {
-        format!("the analysis {analysis_type:?}")
-    } else if !target.capabilities.supported_priorities.contains(priority) {
-        format!("the priority {priority:?}")
-    } else if !target.capabilities.supported_conditions.iter().any(same_kind) {
-        format!("conditions of the type {}", condition_type.name())
-    } else {
-        return Ok(());
-    };
-    Err(TriggerError::NotOffered { id: id.clone(), collector_id: target_collector.clone(), what })
-}
-
-/// How an analysis ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    Succeeded,
-    Failed,
-    TimedOut,
-}
-
-/// A request on its way through a handler. Dropping it without a word counts as a failure.
-pub struct TriggerTask {
-    request: TriggerRequest,
-    limits: TriggerResourceLimits,
-    collector: String,
-    shared: Arc<Shared>,
-    outcome: Option<Outcome>,
-}
-
-impl TriggerTask {
-    /// What is asked for.
-    #[must_use]
-    pub const fn request(&self) -> &TriggerRequest {
-        &self.request
-    }
-
-    /// What the analysis may take.
-    #[must_use]
-    pub const fn limits(&self) -> TriggerResourceLimits {
-        self.limits
-    }
-
-    /// How long the analysis may take.
-    #[must_use]
-    pub const fn time(&self) -> Duration {
-        Duration::from_millis(self.limits.max_analysis_time_ms)
-    }
-
-    /// The analysis is over.
-    pub fn finish(self, succeeded: bool) {
-        self.end(if succeeded { Outcome::Succeeded } else { Outcome::Failed });
-    }
-
-    pub(super) fn end(mut self, outcome: Outcome) {
-        self.outcome = Some(outcome);
-    }
-}
-
-impl Drop for TriggerTask {
-    fn drop(&mut self) {
-        if let Some(target) = self.shared.state().collectors.get_mut(&self.collector) {
-            target.counts.running = target.counts.running.saturating_sub(1);
-            match self.outcome.unwrap_or(Outcome::Failed) {
-                Outcome::Succeeded => target.counts.succeeded += 1,
-                Outcome::Failed => target.counts.failed += 1,
-                Outcome::TimedOut => target.counts.timed_out += 1,
-            }
-        }
-        self.shared.ready.notify_one();
-    }
-}
-
-impl fmt::Debug for TriggerTask {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TriggerTask").field("request", &self.request).finish_non_exhaustive()
+        self.state().admit(condition, event, || {
+            request(condition, event, self.instance, self.next_id.fetch_add(1, Ordering::Relaxed))
+        })
     }
 }

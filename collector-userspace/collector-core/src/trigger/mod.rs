@@ -11,22 +11,30 @@
 //! ([`TriggerCondition`]), and [`TriggerManager::evaluate`] turns events into requests. [`TriggerManager::serve`] does that for
 //! everything on a bus, publishes each request there, and runs the handlers.
 
+mod capabilities;
 mod chain;
 mod condition;
+mod conditions;
 mod config;
+mod direct;
 mod error;
 mod limits;
 mod manager;
 mod queue;
+mod request;
 mod serve;
+mod state;
 mod statistics;
+mod task;
 #[cfg(test)]
 mod tests;
 
+pub use capabilities::{TriggerCapabilities, TriggerResourceLimits};
 pub use chain::ChainHandler;
 pub use condition::{ConditionType, TriggerCondition};
-pub use config::{SuspiciousPairs, TriggerCapabilities, TriggerConfig, TriggerResourceLimits};
+pub use config::{SuspiciousPairs, TriggerConfig};
 pub use error::TriggerError;
-pub use manager::{TriggerManager, TriggerTask};
+pub use manager::TriggerManager;
 pub use serve::{TriggerHandler, TriggerHandlerError};
 pub use statistics::{TriggerCounts, TriggerStatistics};
+pub use task::TriggerTask;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::task::JoinSet;
 
-use super::config::TriggerResourceLimits;
-use super::manager::{Outcome, TriggerManager, TriggerTask};
+use super::capabilities::TriggerResourceLimits;
+use super::manager::TriggerManager;
+use super::task::{Outcome, TriggerTask};
 use crate::bus::{EventBusError, EventSubscription, LocalEventBus, Subscription};
 use crate::event::{CollectionEvent, TriggerRequest};
 

@@ -1,0 +1,170 @@
+//! What a manager keeps per collector: what it can do, what waits for it, and the counters.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::capabilities::{TriggerCapabilities, TriggerResourceLimits};
+use super::condition::TriggerCondition;
+use super::config::TriggerConfig;
+use super::limits::{Rate, Recent};
+use super::queue::{Pushed, Queue};
+use super::request::Key;
+use super::statistics::TriggerCounts;
+use super::task::Outcome;
+use crate::event::{CollectionEvent, TriggerRequest};
+
+/// All that changes while events are looked at. One lock guards it; every method leaves it consistent.
+pub(super) struct State {
+    collectors: BTreeMap<String, Target>,
+    recent: Recent<Key>,
+    pending: usize,
+    max_pending: usize,
+    /// How long a request may wait.
+    patience: Duration,
+    ageing: Duration,
+    closed: bool,
+}
+
+/// A collector that analyses.
+struct Target {
+    capabilities: TriggerCapabilities,
+    rate: Rate,
+    queue: Queue,
+    counts: TriggerCounts,
+}
+
+impl Target {
+    /// Gives up requests that have waited too long, whether or not anybody asks for them.
+    fn expire(&mut self, patience: Duration, now: Instant, pending: &mut usize) {
+        let expired = self.queue.expire(patience, now);
+        *pending -= expired;
+        self.counts.expired += expired as u64;
+    }
+
+    const fn is_busy(&self) -> bool {
+        self.counts.running >= self.capabilities.max_concurrent_analysis as u64
+    }
+}
+
+impl State {
+    pub(super) fn new(config: &TriggerConfig) -> Self {
+        Self {
+            collectors: BTreeMap::new(),
+            recent: Recent::new(config.deduplication_window, config.max_remembered),
+            pending: 0,
+            max_pending: config.max_pending_triggers,
+            patience: config.default_timeout,
+            ageing: config.ageing,
+            closed: false,
+        }
+    }
+
+    /// Adds a collector, or replaces what was said of it; what waits for it goes on waiting.
+    pub(super) fn register(&mut self, capabilities: TriggerCapabilities, now: Instant) {
+        let rate = Rate::new(capabilities.max_trigger_rate, now);
+        match self.collectors.get_mut(&capabilities.collector_id) {
+            Some(target) => {
+                target.rate = rate;
+                target.capabilities = capabilities;
+            }
+            None => {
+                let queue = Queue::new(capabilities.resource_limits.max_queue_depth, self.ageing);
+                let id = capabilities.collector_id.clone();
+                let counts = TriggerCounts::default();
+                self.collectors.insert(id, Target { capabilities, rate, queue, counts });
+            }
+        }
+    }
+
+    pub(super) fn capabilities(&self, collector_id: &str) -> Option<&TriggerCapabilities> {
+        self.collectors.get(collector_id).map(|target| &target.capabilities)
+    }
+
+    /// A condition is met: makes a request and queues it, unless a limit says no.
+    pub(super) fn admit(
+        &mut self,
+        condition: &TriggerCondition,
+        event: &CollectionEvent,
+        make: impl FnOnce() -> TriggerRequest,
+    ) -> Option<TriggerRequest> {
+        let now = Instant::now();
+        let key = Key::new(condition, event);
+        let target = self.collectors.get_mut(&condition.target_collector)?;
+        target.counts.matched += 1;
+        target.expire(self.patience, now, &mut self.pending);
+        if !self.recent.is_new(&key, now) {
+            target.counts.deduplicated += 1;
+            return None;
+        }
+        if !target.rate.allows(now) {
+            target.counts.rate_limited += 1;
+            // It was not made, so the next one is no repetition.
+            self.recent.undo(&key);
+            return None;
+        }
+        let request = make();
+        let pushed = if self.pending >= self.max_pending {
+            Pushed::Refused
+        } else {
+            target.queue.push(request.clone(), now)
+        };
+        match pushed {
+            Pushed::Queued => self.pending += 1,
+            Pushed::Displaced(_) => target.counts.queue_full += 1,
+            Pushed::Refused => {
+                target.counts.queue_full += 1;
+                self.recent.undo(&key);
+                return None;
+            }
+        }
+        target.counts.requested += 1;
+        Some(request)
+    }
+
+    /// Takes the next request whose collector is wanted and has time for it; it counts as running until [`end`](Self::end).
+    pub(super) fn next(
+        &mut self,
+        wanted: impl Fn(&str) -> bool,
+        now: Instant,
+    ) -> Option<(TriggerRequest, TriggerResourceLimits)> {
+        for (_, target) in self.collectors.iter_mut().filter(|(id, _)| wanted(id)) {
+            if target.is_busy() {
+                continue;
+            }
+            target.expire(self.patience, now, &mut self.pending);
+            if let Some(request) = target.queue.pop(now) {
+                self.pending -= 1;
+                target.counts.started += 1;
+                target.counts.running += 1;
+                return Some((request, target.capabilities.resource_limits));
+            }
+        }
+        None
+    }
+
+    /// An analysis of this collector is over.
+    pub(super) fn end(&mut self, collector_id: &str, outcome: Outcome) {
+        if let Some(Target { counts, .. }) = self.collectors.get_mut(collector_id) {
+            counts.running = counts.running.saturating_sub(1);
+            match outcome {
+                Outcome::Succeeded => counts.succeeded += 1,
+                Outcome::Failed => counts.failed += 1,
+                Outcome::TimedOut => counts.timed_out += 1,
+            }
+        }
+    }
+
+    pub(super) const fn close(&mut self) {
+        self.closed = true;
+    }
+
+    pub(super) const fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// The counters by collector.
+    pub(super) fn counts(&self) -> BTreeMap<String, TriggerCounts> {
+        let counts = |target: &Target| TriggerCounts { pending: target.queue.len() as u64, ..target.counts };
+        self.collectors.iter().map(|(id, target)| (id.clone(), counts(target))).collect()
+    }
+}
