@@ -38,6 +38,7 @@ impl EventFilter {
         let kinds = self.kinds()?;
         let Self {
             event_types: _,
+            unwanted_types: _,
             topics: _,
             mut pids,
             names,

@@ -43,6 +43,7 @@ use crate::event::{KindSet, Text};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventFilter {
     event_types: Vec<Cow<'static, str>>,
+    unwanted_types: Vec<Cow<'static, str>>,
     topics: Vec<String>,
     pids: Vec<u32>,
     names: Vec<Text>,
@@ -68,6 +69,16 @@ impl EventFilter {
     #[must_use]
     pub fn with_event_type<Marker>(mut self, event_type: impl EventType<Marker>) -> Self {
         self.event_types.push(event_type.into_name());
+        self
+    }
+
+    /// Selects no events of this type, named as in [`with_event_type`](Self::with_event_type), whatever else is said.
+    ///
+    /// Whoever publishes what it makes of the events it receives should leave those out: a subscriber with
+    /// [`OverflowPolicy::Block`](crate::OverflowPolicy) would wait for itself otherwise.
+    #[must_use]
+    pub fn without_event_type<Marker>(mut self, event_type: impl EventType<Marker>) -> Self {
+        self.unwanted_types.push(event_type.into_name());
         self
     }
 
@@ -152,9 +163,13 @@ impl EventFilter {
     fn kinds(&self) -> Result<KindSet, EventBusError> {
         let mut named = if self.event_types.is_empty() { KindSet::ALL } else { KindSet::NONE };
         for name in &self.event_types {
-            let kinds = KindSet::named(name)
-                .ok_or_else(|| EventBusError::UnknownEventType { name: name.clone().into_owned() })?;
-            named = named.union(kinds);
+            named = named.union(kinds_named(name)?);
+        }
+        for name in &self.unwanted_types {
+            named = named.intersection(kinds_named(name)?.complement());
+        }
+        if named.is_empty() {
+            return Err(EventBusError::SelectsNothing { condition: "unwanted type" });
         }
         let mut published = if self.topics.is_empty() { KindSet::ALL } else { KindSet::NONE };
         for pattern in &self.topics {
@@ -183,4 +198,8 @@ impl EventFilter {
         }
         Ok(kinds)
     }
+}
+
+fn kinds_named(name: &str) -> Result<KindSet, EventBusError> {
+    KindSet::named(name).ok_or_else(|| EventBusError::UnknownEventType { name: name.to_owned() })
 }

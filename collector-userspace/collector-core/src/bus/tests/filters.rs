@@ -106,6 +106,10 @@ async fn each_condition_selects_by_what_the_event_has() {
         (new().with_topic("events/file/+").with_pid(BARE_FILE), vec![BARE_FILE]),
         (new().with_topic("events/+/connect").with_topic("events/performance/#"), vec![CONNECT, SAMPLE]),
         (new().with_topic("#").with_event_type("process"), vec![SHELL]),
+        (
+            new().without_event_type("file").without_event_type(CollectionEvent::Performance),
+            vec![SHELL, CONNECT],
+        ),
         (by(CorrelationFilter::by_time_window(at(20)..at(40))), vec![CONNECT, RENAME]),
         (by(CorrelationFilter::by_time_window(at(20)..=at(40))), vec![CONNECT, RENAME, SAMPLE]),
         (by(CorrelationFilter::by_sequence(2..4)), vec![CONNECT, RENAME]),
@@ -130,6 +134,7 @@ async fn filters_that_can_select_nothing_are_refused() {
     let backwards = 5..3;
     let cases = [
         (new().with_event_type("network").with_topic("events/file/#"), nothing("topic")),
+        (new().with_event_type("loss").without_event_type("loss"), nothing("unwanted type")),
         (new().with_event_type("process").with_path_prefix("/"), nothing("path prefix")),
         (new().with_topic("events/file/+").with_metadata("a", 1), nothing("metadata")),
         (new().with_event_type("loss").with_uid(0), nothing("uid")),

@@ -12,6 +12,7 @@ use crate::{CorrelationFilter, EventFilter, ExecId};
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
     types: Vec<&'static str>,
+    unwanted: Vec<&'static str>,
     topics: Vec<&'static str>,
     pids: Vec<u32>,
     names: Vec<&'static str>,
@@ -49,7 +50,8 @@ pub(super) fn wanted() -> impl Strategy<Value = Wanted> {
         "control/#",
         "+/+/create",
     ];
-    let kinds = (few(types), few(topics), few((1..6).collect()));
+    let unwanted = vec!["process.exit", "network", "file.create", "loss"];
+    let kinds = (few(types), few(unwanted), few(topics), few((1..6).collect()));
     let actor = (
         few(NAMES.to_vec()),
         few(PATHS.to_vec()),
@@ -62,13 +64,14 @@ pub(super) fn wanted() -> impl Strategy<Value = Wanted> {
     let given = (rarely(select(vec!["x", "y"])), few(TAGS.to_vec()));
     let ranges = (rarely((0..60_u64, 1..40_u64)), rarely((0..20_u64, 1..20_u64)));
     (kinds, actor, process, given, ranges).prop_map(|(kinds, actor, process, given, ranges)| {
-        let (types, topics, pids) = kinds;
+        let (types, unwanted, topics, pids) = kinds;
         let (names, executables, paths, uids, containers, metadata) = actor;
         let (by_pid, by_exec_id, by_subtree) = process;
         let (correlation_id, tags) = given;
         let (ids, seconds) = ranges;
         Wanted {
             types,
+            unwanted,
             topics,
             pids,
             names,
@@ -92,6 +95,7 @@ impl Wanted {
     pub(super) fn filter(&self, images: &[ExecId]) -> EventFilter {
         let mut filter = EventFilter::new().with_pids(self.pids.clone());
         filter = self.types.iter().fold(filter, |filter, name| filter.with_event_type(*name));
+        filter = self.unwanted.iter().fold(filter, |filter, name| filter.without_event_type(*name));
         filter = self.topics.iter().fold(filter, |filter, topic| filter.with_topic(*topic));
         filter = self.names.iter().fold(filter, |filter, name| filter.with_process_name(*name));
         filter = self.executables.iter().fold(filter, |filter, path| filter.with_executable_prefix(*path));
@@ -137,11 +141,11 @@ impl Wanted {
         let tag = |key| facts.tags.iter().rev().find(|(other, _)| *other == key).map(|(_, value)| *value);
         let member =
             |key| facts.metadata.iter().rev().find(|(other, _)| *other == key).map(|(_, value)| *value);
+        let is_called =
+            |name: &&str| kind == *name || domain == *name || (*name == "file" && domain == "filesystem");
         let conditions = [
-            self.types.is_empty()
-                || self.types.iter().any(|name| {
-                    kind == *name || domain == *name || (*name == "file" && domain == "filesystem")
-                }),
+            self.types.is_empty() || self.types.iter().any(is_called),
+            !self.unwanted.iter().any(is_called),
             self.topics.is_empty()
                 || self.topics.iter().any(|pattern| selected_by(pattern).contains(&event.topic())),
             self.pids.is_empty() || pid.is_some_and(|pid| self.pids.contains(&pid)),
