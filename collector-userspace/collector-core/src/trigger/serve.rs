@@ -49,7 +49,8 @@ impl TriggerHandlerError {
 impl TriggerManager {
     /// Looks at every event on the bus until that closes, publishes the requests there as
     /// [`CollectionEvent::TriggerRequest`], and runs the handlers, as many at once as their collectors say. Requests
-    /// themselves and alerts are not looked at: what a trigger leads to must not lead to triggers. Returns when the bus is closed and the analyses that ran then are done.
+    /// themselves and alerts are not looked at: what a trigger leads to must not lead to triggers. Returns when the bus is
+    /// closed and the analyses that ran then are done.
     ///
     /// `subscription` says under which id, with which queue and which filter; events that its queue drops are not looked at,
     /// which its statistics show.
@@ -62,12 +63,20 @@ impl TriggerManager {
         subscription: EventSubscription,
         handlers: impl IntoIterator<Item = Arc<dyn TriggerHandler>>,
     ) -> Result<(), EventBusError> {
-        let events = bus.subscribe(subscription).await?;
+        let filter = subscription
+            .filter
+            .clone()
+            .without_event_type(CollectionEvent::TriggerRequest)
+            .without_event_type(CollectionEvent::Alert);
+        let events = bus.subscribe(subscription.with_filter(filter)).await?;
         self.serve_events(bus, events, handlers).await;
         Ok(())
     }
 
-    /// As [`serve`](Self::serve), with the events of a subscription that is there already.
+    /// As [`serve`](Self::serve), with the events of a subscription that is there already. If its policy is
+    /// [`OverflowPolicy::Block`](crate::OverflowPolicy), it has to
+    /// [leave out](crate::EventFilter::without_event_type) trigger requests, as this would wait for place for them in its own
+    /// queue otherwise.
     pub async fn serve_events(
         &self,
         bus: &LocalEventBus,

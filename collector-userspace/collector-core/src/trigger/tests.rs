@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::*;
 use crate::analysis::{AnalysisChainConfig, AnalysisChainCoordinator};
-use crate::bus::{EventBusConfig, EventFilter, EventSubscription, LocalEventBus};
+use crate::bus::{EventBusConfig, EventFilter, EventSubscription, LocalEventBus, OverflowPolicy};
 use crate::event::{
     AnalysisType, CollectionEvent, ExecId, PerformanceEvent, ProcessEvent, ProcessEventKind, ProcessRef,
     Text, TriggerPriority, TriggerRequest,
@@ -296,6 +296,14 @@ struct Served {
 }
 
 async fn serve(limits: TriggerResourceLimits) -> Served {
+    serve_with(limits, EventSubscription::new("triggers")).await
+}
+
+async fn serve_as(subscription: EventSubscription) -> Served {
+    serve_with(TriggerResourceLimits::default(), subscription).await
+}
+
+async fn serve_with(limits: TriggerResourceLimits, subscription: EventSubscription) -> Served {
     let bus = LocalEventBus::new(EventBusConfig::default()).await.unwrap();
     bus.start().await.unwrap();
     let manager = manager_with(
@@ -310,7 +318,7 @@ async fn serve(limits: TriggerResourceLimits) -> Served {
         let (manager, bus) = (manager.clone(), bus.clone());
         async move {
             let handler: Arc<dyn TriggerHandler> = Arc::new(handler);
-            manager.serve(&bus, EventSubscription::new("triggers"), [handler]).await.unwrap();
+            manager.serve(&bus, subscription, [handler]).await.unwrap();
         }
     });
     while bus.statistics().active_subscribers == 0 {
@@ -356,6 +364,34 @@ async fn handlers_run_as_many_at_once_as_their_collector_says() {
     }
     let counts = served.end().await;
     assert_eq!((counts.requested, counts.started, counts.succeeded, counts.running), (5, 5, 5, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn serving_does_not_wait_for_itself() {
+    let policy = OverflowPolicy::Block { deadline: Duration::from_secs(3600) };
+    let mut served =
+        serve_as(EventSubscription::new("triggers").with_capacity(1).with_overflow(policy)).await;
+    let requests = EventFilter::new().with_event_type("trigger.request");
+    let mut seen = served.bus.subscribe(requests).await.unwrap();
+    // Each event makes two requests, which is more than its queue has place for.
+    let supported_analysis = vec![AnalysisType::BinaryHash, AnalysisType::YaraScan];
+    let both = TriggerCapabilities { supported_analysis, ..capabilities() };
+    served.manager.register_collector_capabilities(both).unwrap();
+    let scan = TriggerCondition {
+        analysis_type: AnalysisType::YaraScan,
+        ..condition("scan", ConditionType::ProcessNamePattern("x".to_owned()))
+    };
+    served.manager.register_condition(scan).unwrap();
+    served.leave.add_permits(20);
+    for pid in 0..10 {
+        served.publish(pid, "/x").await;
+    }
+    for _ in 0..20 {
+        assert_eq!(seen.recv().await.unwrap().event.kind(), "trigger.request");
+        served.told().await;
+    }
+    assert_eq!(served.bus.statistics().events_dropped, 0);
+    assert_eq!(served.end().await.succeeded, 20);
 }
 
 #[tokio::test]
