@@ -1,5 +1,6 @@
 //! Behaviour of the bus: delivery, filters, policies, counters.
 
+mod clock;
 mod filters;
 mod model;
 mod stress;
