@@ -20,15 +20,51 @@ pub(super) enum PumpOrder {
     Abort,
 }
 
+/// The receiving end of a source's channel. However the pump ends, be it dropped where it waits, what it has received is
+/// accounted for.
+struct Intake {
+    lane: Arc<Lane>,
+    rx: mpsc::Receiver<CollectionEvent>,
+    /// Events of the batch that the bus has and is not done with.
+    publishing: u64,
+}
+
+impl Intake {
+    /// The bus is done with the batch.
+    fn published(&mut self) {
+        let count = std::mem::take(&mut self.publishing);
+        self.lane.published.fetch_add(count, Ordering::Relaxed);
+        self.lane.batches.fetch_add(u64::from(count > 0), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        // All that did not have to be waited for have the batch; what the others miss the bus counts itself.
+        self.published();
+        self.rx.close();
+        let mut left = 0;
+        while self.rx.try_recv().is_ok() {
+            left += 1;
+        }
+        if left > 0 {
+            tracing::error!(source = self.lane.name, events = left, "events were lost at shutdown");
+            self.lane.received.fetch_add(left, Ordering::Relaxed);
+            self.lane.lost_at_shutdown.fetch_add(left, Ordering::Relaxed);
+        }
+    }
+}
+
 /// Moves events until the channel is closed and empty, or the order is to abort.
 pub(super) async fn pump(
     lane: Arc<Lane>,
-    mut rx: mpsc::Receiver<CollectionEvent>,
+    rx: mpsc::Receiver<CollectionEvent>,
     bus: LocalEventBus,
     mut orders: watch::Receiver<PumpOrder>,
     max_batch: usize,
     log_batches: bool,
 ) {
+    let mut intake = Intake { lane: Arc::clone(&lane), rx, publishing: 0 };
     let mut batch = Vec::with_capacity(max_batch);
     let mut seen = PumpOrder::Run;
     loop {
@@ -37,12 +73,12 @@ pub(super) async fn pump(
                 seen = order;
                 match order {
                     PumpOrder::Run => {}
-                    PumpOrder::Close => rx.close(),
+                    PumpOrder::Close => intake.rx.close(),
                     PumpOrder::Abort => break,
                 }
                 continue;
             }
-            count = rx.recv_many(&mut batch, max_batch) => if count == 0 { break },
+            count = intake.rx.recv_many(&mut batch, max_batch) => if count == 0 { break },
         }
         let count = batch.len() as u64;
         lane.received.fetch_add(count, Ordering::Relaxed);
@@ -51,32 +87,24 @@ pub(super) async fn pump(
                 meta.source = lane.name;
             }
         }
+        intake.publishing = count;
         let publish = bus.publish_batch(batch.drain(..));
         let published = tokio::select! {
+            // First, so that an order to abort that has come meanwhile finds the batch on the bus.
+            biased;
             published = publish => published,
-            // All that did not have to be waited for have the batch; what the others miss the bus counts itself.
             () = aborted(&mut orders) => Ok(()),
         };
         if let Err(error) = published {
             tracing::error!(source = lane.name, %error, "events could not be published");
+            intake.publishing = 0;
             lane.lost_at_shutdown.fetch_add(count, Ordering::Relaxed);
             break;
         }
-        lane.published.fetch_add(count, Ordering::Relaxed);
-        lane.batches.fetch_add(1, Ordering::Relaxed);
+        intake.published();
         if log_batches {
             tracing::debug!(source = lane.name, events = count, "published a batch");
         }
-    }
-    rx.close();
-    let mut left = 0;
-    while rx.try_recv().is_ok() {
-        left += 1;
-    }
-    if left > 0 {
-        tracing::error!(source = lane.name, events = left, "events were lost at shutdown");
-        lane.received.fetch_add(left, Ordering::Relaxed);
-        lane.lost_at_shutdown.fetch_add(left, Ordering::Relaxed);
     }
 }
 
