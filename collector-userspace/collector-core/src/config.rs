@@ -247,6 +247,9 @@ impl CollectorConfig {
 }
 
 #[cfg(test)]
+mod round_trip;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
