@@ -38,6 +38,7 @@ mod compile;
 mod error;
 mod expr;
 mod field;
+mod grams;
 mod keys;
 mod leaf;
 mod node;
@@ -56,6 +57,7 @@ pub use self::error::{ConditionError, ConditionErrorKind, Position};
 pub use self::expr::{Case, Comparison, Expr, Folding, Literal, Predicate, Transform};
 pub use self::field::{Field, FieldType};
 pub use self::scratch::{EventView, Scratch};
+pub(crate) use self::set::AlreadyHashed;
 pub use self::set::ConditionSet;
 pub use self::truth::Truth;
 

@@ -6,7 +6,9 @@ use std::sync::OnceLock;
 use aho_corasick::AhoCorasick;
 
 use super::field::Field;
-use crate::event::KindSet;
+use super::grams::Grams;
+use super::value::Value;
+use crate::event::{KindSet, Text};
 
 /// The conditions that need one of their texts somewhere in a field.
 #[derive(Clone, Debug)]
@@ -22,6 +24,8 @@ pub(super) struct Scan {
 
 #[derive(Clone, Debug)]
 struct Automaton {
+    /// Says no to most texts, for less.
+    grams: Grams,
     /// `None` if there is more of it than the crate can count; then everybody is a candidate.
     texts: Option<AhoCorasick>,
     /// By the number of the text.
@@ -56,9 +60,20 @@ impl Scan {
         self.by_text.is_empty()
     }
 
+    /// Whether any text may be in the field. False is certain.
+    pub(super) fn may_be_in(&self, value: Value<'_>) -> bool {
+        let Automaton { grams, .. } = self.made();
+        match value {
+            Value::Text(text) => grams.may_be_in(text),
+            Value::Joined(arguments) => grams.may_be_in_joined(arguments.iter().map(Text::as_bytes)),
+            Value::ExecId(_) | Value::Ip(_) => true,
+            Value::Null | Value::Integer(_) | Value::Bool(_) | Value::List(_) => false,
+        }
+    }
+
     /// Adds the places of those whose text is in `text`, in no order, some perhaps twice.
     pub(super) fn candidates(&self, text: &[u8], candidates: &mut Vec<u32>) {
-        let Automaton { texts, places } = self.automaton.get_or_init(|| self.automaton());
+        let Automaton { texts, places, .. } = self.made();
         match texts {
             Some(texts) => {
                 for found in texts.find_overlapping_iter(text) {
@@ -69,11 +84,16 @@ impl Scan {
         }
     }
 
-    fn automaton(&self) -> Automaton {
+    fn made(&self) -> &Automaton {
+        self.automaton.get_or_init(|| self.make())
+    }
+
+    fn make(&self) -> Automaton {
         let (texts, places): (Vec<_>, Vec<_>) =
             self.by_text.iter().map(|(text, places)| (text, places.clone())).unzip();
+        let grams = Grams::of(self.by_text.keys().map(|text| &**text));
         let texts = AhoCorasick::builder().ascii_case_insensitive(true).build(texts).ok();
-        Automaton { texts, places }
+        Automaton { grams, texts, places }
     }
 }
 
@@ -84,6 +104,7 @@ mod tests {
     fn check(scan: &Scan, text: &str, expected: &[u32]) {
         let mut found = Vec::new();
         scan.candidates(text.as_bytes(), &mut found);
+        assert!(found.is_empty() || scan.may_be_in(Value::Text(text.as_bytes())), "{text}");
         found.sort_unstable();
         found.dedup();
         assert_eq!(found, expected, "{text}");
@@ -92,7 +113,7 @@ mod tests {
     #[test]
     fn texts_inside_each_other_are_all_found() {
         let mut scan = Scan::new(Field::Path);
-        for (place, text) in ["/tmp/", "tmp", "/tmp/a", "a"].iter().enumerate() {
+        for (place, text) in ["/tmp/", "tmp", "/tmp/a", "p/a"].iter().enumerate() {
             scan.add(text.as_bytes().into(), place as u32, KindSet::ALL);
         }
         check(&scan, "/TMP/Ab", &[0, 1, 2, 3]);

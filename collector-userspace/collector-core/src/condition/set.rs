@@ -164,6 +164,7 @@ impl<Id: Clone + Eq + Hash> ConditionSet<Id> {
         }
         for scan in &self.scans {
             if scan.kinds.contains(view.kind)
+                && scan.may_be_in(context.value(scan.field))
                 && let Some(text) = context.text(scan.field)
             {
                 scan.candidates(text, candidates);
@@ -273,7 +274,7 @@ fn lists_for(unkeyed: &mut [Vec<u32>], kinds: KindSet) -> impl Iterator<Item = &
 
 /// Takes a number that is a hash as it is.
 #[derive(Clone, Copy, Debug, Default)]
-struct AlreadyHashed(u64);
+pub(crate) struct AlreadyHashed(u64);
 
 impl Hasher for AlreadyHashed {
     fn finish(&self) -> u64 {

@@ -5,7 +5,7 @@ mod wildcards;
 
 use std::cmp::Ordering;
 
-pub(super) use self::needle::Needle;
+pub(super) use self::needle::{Needle, commonness};
 pub(super) use self::wildcards::{Wildcards, glob, like};
 use super::expr::{Case, Comparison};
 

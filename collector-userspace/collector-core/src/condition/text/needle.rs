@@ -65,7 +65,7 @@ impl AnyCase {
 }
 
 /// How often a byte occurs in paths and command lines, roughly: the ones that come first here occur most.
-fn commonness(byte: &u8) -> usize {
+pub(in super::super) fn commonness(byte: &u8) -> usize {
     const COMMON: &[u8] = b"/ e-tainsorl.cudpmbhg01_2";
     let byte = byte.to_ascii_lowercase();
     COMMON.iter().position(|common| *common == byte).map_or(0, |place| COMMON.len() - place)
