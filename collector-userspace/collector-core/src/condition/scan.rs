@@ -67,7 +67,7 @@ impl Scan {
             Value::Text(text) => grams.may_be_in(text),
             Value::Joined(arguments) => grams.may_be_in_joined(arguments.iter().map(Text::as_bytes)),
             Value::ExecId(_) | Value::Ip(_) => true,
-            Value::Null | Value::Integer(_) | Value::Bool(_) | Value::List(_) => false,
+            Value::Null | Value::Integer(_) | Value::Number(_) | Value::Bool(_) | Value::List(_) => false,
         }
     }
 

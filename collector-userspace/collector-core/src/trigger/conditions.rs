@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::condition::{ConditionType, TriggerCondition, fits};
@@ -14,9 +15,8 @@ use crate::event::CollectionEvent;
 
 /// A registered condition.
 struct Entry {
-    condition: TriggerCondition,
+    condition: Arc<TriggerCondition>,
     met: AtomicU64,
-    direct: Option<Direct>,
     /// Kinds of events that can meet it.
     kinds: Vec<&'static str>,
 }
@@ -28,8 +28,8 @@ pub(super) struct Conditions {
     next: u64,
     /// Those that are expressions over fields, by their place.
     set: ConditionSet<u64>,
-    /// Places of the others.
-    direct: Vec<u64>,
+    /// The others, with their places.
+    direct: Vec<(u64, Direct)>,
     predicates: HashMap<String, Custom>,
     suspicious: Expr,
 }
@@ -98,35 +98,35 @@ impl Conditions {
             return Err(refused("the pattern is empty: it would fit everything".to_owned()));
         }
         let place = self.next;
-        let (direct, kinds) = match compiled {
+        let kinds = match compiled {
             Ok(compiled) => {
                 let compiled = compiled.map_err(refused)?;
                 let kinds = compiled.kinds().collect();
                 self.set.insert(place, compiled);
-                (None, kinds)
+                kinds
             }
             Err(direct) => {
-                self.direct.push(place);
                 let kinds = direct.kinds().collect();
-                (Some(direct), kinds)
+                self.direct.push((place, direct));
+                kinds
             }
         };
         self.next += 1;
         self.places.insert(condition.id.clone(), place);
-        self.entries.insert(place, Entry { condition, met: AtomicU64::new(0), direct, kinds });
+        self.entries.insert(place, Entry { condition: Arc::new(condition), met: AtomicU64::new(0), kinds });
         Ok(())
     }
 
     pub(super) fn remove(&mut self, id: &str) -> bool {
         let Some(place) = self.places.remove(id) else { return false };
         self.set.remove(&place);
-        self.direct.retain(|other| *other != place);
+        self.direct.retain(|(other, _)| *other != place);
         self.entries.remove(&place);
         true
     }
 
     /// Calls `found` with each condition that the event meets.
-    pub(super) fn each_met(&self, event: &CollectionEvent, mut found: impl FnMut(&TriggerCondition)) {
+    pub(super) fn each_met(&self, event: &CollectionEvent, mut found: impl FnMut(&Arc<TriggerCondition>)) {
         thread_local! {
             static SCRATCH: RefCell<Scratch> = RefCell::default();
         }
@@ -137,9 +137,8 @@ impl Conditions {
             }
         };
         SCRATCH.with_borrow_mut(|scratch| self.set.for_each_match(event, scratch, &mut met));
-        for place in &self.direct {
-            let direct = self.entries.get(place).and_then(|entry| entry.direct.as_ref());
-            if direct.is_some_and(|direct| direct.holds(event)) {
+        for (place, direct) in &self.direct {
+            if direct.holds(event) {
                 met(place);
             }
         }

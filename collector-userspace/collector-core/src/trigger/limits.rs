@@ -1,54 +1,67 @@
 //! What keeps triggers from becoming a flood: the same one not twice in a while, and not more a second than agreed.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::Hash;
-use std::time::{Duration, Instant};
+use std::hash::BuildHasherDefault;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::request::Key;
+use crate::condition::AlreadyHashed;
 
 /// Remembers keys for a while, at most so many.
 ///
 /// Entries leave in order of their arrival, so both looking and forgetting cost the same however many there are.
 #[derive(Debug)]
-pub(super) struct Recent<K> {
+pub(super) struct Recent {
     window: Duration,
     capacity: usize,
-    seen: HashMap<K, Instant>,
-    order: VecDeque<(K, Instant)>,
+    /// Keys with the number of their arrival.
+    seen: HashMap<Key, u64, BuildHasherDefault<AlreadyHashed>>,
+    /// In order of arrival. A key that is not seen any more, or has arrived again, is passed over.
+    order: VecDeque<(Key, u64, Instant)>,
+    arrivals: u64,
 }
 
-impl<K: Hash + Eq + Clone> Recent<K> {
+impl Recent {
     pub(super) fn new(window: Duration, capacity: usize) -> Self {
-        Self { window, capacity: capacity.max(1), seen: HashMap::new(), order: VecDeque::new() }
+        let (seen, order) = (HashMap::default(), VecDeque::new());
+        Self { window, capacity: capacity.max(1), seen, order, arrivals: 0 }
     }
 
-    /// Whether the key is new in this window; it is remembered then.
-    pub(super) fn is_new(&mut self, key: &K, now: Instant) -> bool {
-        self.forget(now);
-        if self.seen.contains_key(key) {
-            return false;
-        }
-        if self.seen.len() >= self.capacity
-            && let Some((oldest, _)) = self.order.pop_front()
+    /// Whether the key has been remembered in this window.
+    pub(super) fn knows(&mut self, key: Key, now: Instant) -> bool {
+        while let Some((_, _, since)) = self.order.front()
+            && now.saturating_duration_since(*since) >= self.window
         {
-            self.seen.remove(&oldest);
+            self.forget_oldest();
         }
-        self.seen.insert(key.clone(), now);
-        self.order.push_back((key.clone(), now));
-        true
+        self.seen.contains_key(&key)
+    }
+
+    /// Remembers a key from now on; the oldest may have to go for it.
+    pub(super) fn remember(&mut self, key: Key, now: Instant) {
+        while self.seen.len() >= self.capacity {
+            self.forget_oldest();
+        }
+        self.arrivals += 1;
+        self.seen.insert(key, self.arrivals);
+        self.order.push_back((key, self.arrivals, now));
     }
 
     /// Forgets a key before its time: what it stood for did not come about.
-    pub(super) fn undo(&mut self, key: &K) {
-        if self.seen.remove(key).is_some() {
-            self.order.retain(|(other, _)| other != key);
+    pub(super) fn undo(&mut self, key: Key) {
+        if self.seen.remove(&key).is_some() && self.order.len() > 2 * self.capacity {
+            let Self { seen, order, .. } = self;
+            order.retain(|(key, arrival, _)| seen.get(key) == Some(arrival));
         }
     }
 
-    fn forget(&mut self, now: Instant) {
-        while let Some((key, since)) = self.order.front()
-            && now.saturating_duration_since(*since) >= self.window
+    fn forget_oldest(&mut self) {
+        if let Some((key, arrival, _)) = self.order.pop_front()
+            && self.seen.get(&key) == Some(&arrival)
         {
-            self.seen.remove(key);
-            self.order.pop_front();
+            self.seen.remove(&key);
         }
     }
 }
@@ -86,15 +99,25 @@ mod tests {
 
     const WINDOW: Duration = Duration::from_secs(60);
 
+    /// Remembers a key, if it is new.
+    fn is_new(recent: &mut Recent, key: u64, now: Instant) -> bool {
+        let key = Key(key);
+        let new = !recent.knows(key, now);
+        if new {
+            recent.remember(key, now);
+        }
+        new
+    }
+
     #[test]
     fn a_key_is_new_once_in_a_window() {
         let begin = Instant::now();
         let mut recent = Recent::new(WINDOW, 10);
-        assert!(recent.is_new(&1, begin));
-        assert!(!recent.is_new(&1, begin + WINDOW / 2), "and the window does not begin anew");
-        assert!(recent.is_new(&2, begin + WINDOW / 2));
-        assert!(recent.is_new(&1, begin + WINDOW));
-        assert!(!recent.is_new(&2, begin + WINDOW));
+        assert!(is_new(&mut recent, 1, begin));
+        assert!(!is_new(&mut recent, 1, begin + WINDOW - Duration::from_nanos(1)));
+        assert!(is_new(&mut recent, 2, begin + WINDOW / 2));
+        assert!(is_new(&mut recent, 1, begin + WINDOW));
+        assert!(!is_new(&mut recent, 2, begin + WINDOW));
     }
 
     #[test]
@@ -102,21 +125,27 @@ mod tests {
         let now = Instant::now();
         let mut recent = Recent::new(WINDOW, 2);
         for key in 1..=3 {
-            assert!(recent.is_new(&key, now));
+            assert!(is_new(&mut recent, key, now));
         }
         assert_eq!((recent.seen.len(), recent.order.len()), (2, 2));
-        assert!(!recent.is_new(&3, now) && !recent.is_new(&2, now));
-        assert!(recent.is_new(&1, now));
+        assert!(!is_new(&mut recent, 3, now) && !is_new(&mut recent, 2, now));
+        assert!(is_new(&mut recent, 1, now));
     }
 
     #[test]
     fn what_did_not_come_about_may_come_again() {
-        let now = Instant::now();
+        let begin = Instant::now();
         let mut recent = Recent::new(WINDOW, 10);
-        assert!(recent.is_new(&1, now));
-        recent.undo(&1);
-        assert!(recent.is_new(&1, now));
-        assert_eq!(recent.order.len(), 1);
+        assert!(is_new(&mut recent, 1, begin));
+        recent.undo(Key(1));
+        assert!(is_new(&mut recent, 1, begin + WINDOW / 2));
+        // The window begins with the second time.
+        assert!(!is_new(&mut recent, 1, begin + WINDOW));
+        for _ in 0..1000 {
+            recent.undo(Key(1));
+            assert!(is_new(&mut recent, 1, begin + WINDOW));
+            assert!(recent.order.len() <= 21, "{}", recent.order.len());
+        }
     }
 
     #[test]

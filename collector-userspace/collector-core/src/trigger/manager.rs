@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::hash::RandomState;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Instant;
-
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::capabilities::TriggerCapabilities;
 use super::condition::TriggerCondition;
@@ -14,7 +14,7 @@ use super::conditions::Conditions;
 use super::config::TriggerConfig;
 use super::direct::Custom;
 use super::error::TriggerError;
-use super::request::request;
+use super::request::Subject;
 use super::state::State;
 use super::statistics::TriggerStatistics;
 use super::task::TriggerTask;
@@ -77,6 +77,8 @@ pub(super) struct Shared {
     pub(super) ready: Notify,
     evaluated: AtomicU64,
     next_id: AtomicU64,
+    /// Makes keys of triggers.
+    hashes: RandomState,
     /// Tells the ids of this manager from those of another.
     instance: u32,
 }
@@ -96,6 +98,7 @@ impl TriggerManager {
             ready: Notify::new(),
             evaluated: AtomicU64::new(0),
             next_id: AtomicU64::new(1),
+            hashes: RandomState::new(),
             instance: crate::instance::number(),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -152,10 +155,12 @@ impl TriggerManager {
     }
 
     /// The kinds of events that can meet a condition, as they are now: what a subscription for
-    /// [`serve`](Self::serve) needs to ask for.
+    /// [`serve_events`](Self::serve_events) needs to ask for. What is not looked at there is not among them.
     #[must_use]
     pub fn kinds(&self) -> BTreeSet<&'static str> {
-        self.shared.conditions.read().unwrap_or_else(PoisonError::into_inner).kinds()
+        let mut kinds = self.shared.conditions.read().unwrap_or_else(PoisonError::into_inner).kinds();
+        kinds.retain(|kind| !matches!(*kind, "trigger.request" | "alert"));
+        kinds
     }
 
     /// Makes a predicate known under a name, for [`Custom`](super::ConditionType::Custom) conditions that are registered afterwards.
@@ -174,11 +179,15 @@ impl TriggerManager {
     pub fn evaluate(&self, event: &CollectionEvent) -> Vec<TriggerRequest> {
         self.shared.evaluated.fetch_add(1, Ordering::Relaxed);
         let conditions = self.shared.conditions.read().unwrap_or_else(PoisonError::into_inner);
-        let mut requests = Vec::new();
-        conditions.each_met(event, |condition| requests.extend(self.shared.request(condition, event)));
+        let (mut requests, mut subject) = (Vec::new(), None);
+        conditions.each_met(event, |condition| {
+            let subject = subject.get_or_insert_with(|| Subject::of(event));
+            requests.extend(self.shared.request(condition, subject));
+        });
         drop(conditions);
         if !requests.is_empty() {
-            self.shared.ready.notify_one();
+            // All, as each may want requests of other collectors.
+            self.shared.ready.notify_waiters();
         }
         requests
     }
@@ -188,8 +197,8 @@ impl TriggerManager {
     ///
     /// `wanted` says which collectors are asked for.
     pub fn try_next(&self, wanted: impl Fn(&str) -> bool) -> Option<TriggerTask> {
-        let (request, limits) = self.shared.state().next(wanted, Instant::now())?;
-        Some(TriggerTask::new(request, limits, Arc::clone(&self.shared)))
+        let (ask, limits) = self.shared.state().next(wanted, Instant::now())?;
+        Some(TriggerTask::new(ask.request(self.shared.instance), limits, Arc::clone(&self.shared)))
     }
 
     /// Waits for the next request, see [`try_next`](Self::try_next); `None` after [`close`](Self::close).
@@ -240,9 +249,15 @@ impl Shared {
     }
 
     /// A condition is met: makes a request of it, unless a limit says no.
-    fn request(&self, condition: &TriggerCondition, event: &CollectionEvent) -> Option<TriggerRequest> {
-        self.state().admit(condition, event, || {
-            request(condition, event, self.instance, self.next_id.fetch_add(1, Ordering::Relaxed))
-        })
+    fn request(&self, condition: &Arc<TriggerCondition>, subject: &Subject<'_>) -> Option<TriggerRequest> {
+        let key = subject.key(condition, &self.hashes);
+        let now = Instant::now();
+        let mut request = None;
+        let is_queued = self.state().admit(condition, key, now, || {
+            let ask = subject.ask(condition, self.next_id.fetch_add(1, Ordering::Relaxed));
+            request = Some(ask.request(self.instance));
+            ask
+        });
+        request.filter(|_| is_queued)
     }
 }

@@ -1,14 +1,18 @@
 //! Requests that wait for their collector: the most urgent first, and none for ever.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::event::{TriggerPriority, TriggerRequest};
+use tokio::time::Instant;
 
-/// A request and since when it waits.
+use super::request::Key;
+use crate::event::TriggerPriority;
+
+/// A request, what makes it the same as another, and since when it waits.
 #[derive(Debug)]
-struct Waiting {
-    request: TriggerRequest,
+struct Waiting<T> {
+    request: T,
+    key: Key,
     since: Instant,
 }
 
@@ -17,8 +21,8 @@ struct Waiting {
 /// A request rises by one priority for each `ageing` it has waited, so that a stream of urgent ones delays the others and
 /// does not starve them. At most `capacity` wait; a more urgent newcomer takes the place of the youngest of the least urgent.
 #[derive(Debug)]
-pub(super) struct Queue {
-    lanes: BTreeMap<TriggerPriority, std::collections::VecDeque<Waiting>>,
+pub(super) struct Queue<T> {
+    lanes: BTreeMap<TriggerPriority, std::collections::VecDeque<Waiting<T>>>,
     len: usize,
     capacity: usize,
     ageing: Duration,
@@ -30,34 +34,39 @@ pub(super) enum Pushed {
     /// It waits.
     Queued,
     /// It waits, and this less urgent one had to go for it.
-    Displaced(Box<TriggerRequest>),
+    Displaced(Key),
     /// There was no place for it.
     Refused,
 }
 
-impl Queue {
+impl<T> Queue<T> {
     pub(super) const fn new(capacity: usize, ageing: Duration) -> Self {
         Self { lanes: BTreeMap::new(), len: 0, capacity, ageing }
+    }
+
+    /// From now on so many may wait; those who do already go on waiting.
+    pub(super) const fn set_capacity(&mut self, capacity: usize) {
+        self.capacity = capacity;
     }
 
     pub(super) const fn len(&self) -> usize {
         self.len
     }
 
-    pub(super) fn push(&mut self, request: TriggerRequest, now: Instant) -> Pushed {
+    pub(super) fn push(&mut self, request: T, priority: TriggerPriority, key: Key, now: Instant) -> Pushed {
         let mut outcome = Pushed::Queued;
         if self.len >= self.capacity {
-            let Some(displaced) = self.pop_least_urgent(request.priority) else { return Pushed::Refused };
-            outcome = Pushed::Displaced(Box::new(displaced));
+            let Some(displaced) = self.pop_least_urgent(priority) else { return Pushed::Refused };
+            outcome = Pushed::Displaced(displaced);
         }
         self.len += 1;
-        self.lanes.entry(request.priority).or_default().push_back(Waiting { request, since: now });
+        self.lanes.entry(priority).or_default().push_back(Waiting { request, key, since: now });
         outcome
     }
 
     /// The next in turn: of the oldest of each priority the one that ranks highest by now, and has waited longest.
-    pub(super) fn pop(&mut self, now: Instant) -> Option<TriggerRequest> {
-        let rank = |priority: TriggerPriority, waiting: &Waiting| {
+    pub(super) fn pop(&mut self, now: Instant) -> Option<T> {
+        let rank = |priority: TriggerPriority, waiting: &Waiting<T>| {
             let waited = now.saturating_duration_since(waiting.since);
             let risen = waited.as_nanos() / self.ageing.as_nanos().max(1);
             (priority as u128 + risen, waited)
@@ -69,44 +78,58 @@ impl Queue {
         Some(waiting.request)
     }
 
-    /// Gives up what has waited longer than this; says how many.
-    pub(super) fn expire(&mut self, patience: Duration, now: Instant) -> usize {
-        let before = self.len;
+    /// Gives up what has waited longer than this, one by one.
+    pub(super) fn expire(&mut self, patience: Duration, now: Instant, mut given_up: impl FnMut(Key)) {
         for lane in self.lanes.values_mut() {
-            while lane.front().is_some_and(|waiting| now.saturating_duration_since(waiting.since) > patience)
+            while let Some(waiting) =
+                lane.pop_front_if(|waiting| now.saturating_duration_since(waiting.since) > patience)
             {
-                lane.pop_front();
                 self.len -= 1;
+                given_up(waiting.key);
             }
         }
-        before - self.len
     }
 
     /// Takes the youngest request of the lowest priority, if that is below `than`.
-    fn pop_least_urgent(&mut self, than: TriggerPriority) -> Option<TriggerRequest> {
+    fn pop_least_urgent(&mut self, than: TriggerPriority) -> Option<Key> {
         let (_, lane) = self.lanes.range_mut(..than).find(|(_, lane)| !lane.is_empty())?;
         let waiting = lane.pop_back()?;
         self.len -= 1;
-        Some(waiting.request)
+        Some(waiting.key)
     }
 }
 
 #[cfg(test)]
 mod tests {
-
     use TriggerPriority::{Critical, High, Low, Normal};
 
     use super::*;
 
     const AGEING: Duration = Duration::from_secs(10);
 
-    fn request(id: &str, priority: TriggerPriority) -> TriggerRequest {
-        TriggerRequest { trigger_id: id.to_owned(), priority, ..TriggerRequest::default() }
+    /// Pushes a request whose key is made of its id.
+    fn push(
+        queue: &mut Queue<&'static str>,
+        id: &'static str,
+        priority: TriggerPriority,
+        now: Instant,
+    ) -> Pushed {
+        queue.push(id, priority, key(id), now)
+    }
+
+    fn key(id: &str) -> Key {
+        Key(id.bytes().fold(0, |key, byte| key << 8 | u64::from(byte)))
+    }
+
+    fn expired(queue: &mut Queue<&'static str>, patience: Duration, now: Instant) -> Vec<Key> {
+        let mut keys = Vec::new();
+        queue.expire(patience, now, |key| keys.push(key));
+        keys
     }
 
     /// The ids in the order in which they are taken, all at `now`.
-    fn order(queue: &mut Queue, now: Instant) -> Vec<String> {
-        std::iter::from_fn(|| queue.pop(now)).map(|request| request.trigger_id).collect()
+    fn order(queue: &mut Queue<&'static str>, now: Instant) -> Vec<&'static str> {
+        std::iter::from_fn(|| queue.pop(now)).collect()
     }
 
     #[test]
@@ -114,7 +137,7 @@ mod tests {
         let now = Instant::now();
         let mut queue = Queue::new(10, AGEING);
         for (id, priority) in [("n1", Normal), ("l", Low), ("c", Critical), ("n2", Normal), ("h", High)] {
-            assert_eq!(queue.push(request(id, priority), now), Pushed::Queued);
+            assert_eq!(push(&mut queue, id, priority, now), Pushed::Queued);
         }
         assert_eq!(queue.len(), 5);
         assert_eq!(order(&mut queue, now), ["c", "h", "n1", "n2", "l"]);
@@ -125,10 +148,10 @@ mod tests {
     fn who_waits_rises() {
         let begin = Instant::now();
         let mut queue = Queue::new(10, AGEING);
-        queue.push(request("old and low", Low), begin);
+        push(&mut queue, "old and low", Low, begin);
         let later = begin + 4 * AGEING;
-        queue.push(request("new and critical", Critical), later);
-        queue.push(request("new and high", High), later);
+        push(&mut queue, "new and critical", Critical, later);
+        push(&mut queue, "new and high", High, later);
         assert_eq!(order(&mut queue, later), ["old and low", "new and critical", "new and high"]);
     }
 
@@ -136,10 +159,10 @@ mod tests {
     fn who_has_waited_too_long_is_given_up() {
         let begin = Instant::now();
         let mut queue = Queue::new(10, AGEING);
-        queue.push(request("l", Low), begin);
-        queue.push(request("h", High), begin + AGEING);
-        assert_eq!(queue.expire(AGEING, begin + AGEING), 0);
-        assert_eq!(queue.expire(AGEING, begin + AGEING + Duration::from_nanos(1)), 1);
+        push(&mut queue, "l", Low, begin);
+        push(&mut queue, "h", High, begin + AGEING);
+        assert_eq!(expired(&mut queue, AGEING, begin + AGEING), []);
+        assert_eq!(expired(&mut queue, AGEING, begin + AGEING + Duration::from_nanos(1)), [key("l")]);
         assert_eq!(order(&mut queue, begin + AGEING), ["h"]);
     }
 
@@ -147,12 +170,12 @@ mod tests {
     fn a_full_queue_keeps_the_urgent() {
         let now = Instant::now();
         let mut queue = Queue::new(2, AGEING);
-        queue.push(request("l1", Low), now);
-        queue.push(request("l2", Low), now);
-        assert_eq!(queue.push(request("l3", Low), now), Pushed::Refused);
-        assert_eq!(queue.push(request("h", High), now), Pushed::Displaced(Box::new(request("l2", Low))));
-        assert_eq!(queue.push(request("c", Critical), now), Pushed::Displaced(Box::new(request("l1", Low))));
-        assert_eq!(queue.push(request("n", Normal), now), Pushed::Refused);
+        push(&mut queue, "l1", Low, now);
+        push(&mut queue, "l2", Low, now);
+        assert_eq!(push(&mut queue, "l3", Low, now), Pushed::Refused);
+        assert_eq!(push(&mut queue, "h", High, now), Pushed::Displaced(key("l2")));
+        assert_eq!(push(&mut queue, "c", Critical, now), Pushed::Displaced(key("l1")));
+        assert_eq!(push(&mut queue, "n", Normal, now), Pushed::Refused);
         assert_eq!(order(&mut queue, now), ["c", "h"]);
     }
 }

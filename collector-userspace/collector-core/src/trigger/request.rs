@@ -1,53 +1,101 @@
 //! From an event that meets a condition to a request.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::condition::TriggerCondition;
-use crate::event::{AnalysisType, CollectionEvent, ExecId, Text, TriggerRequest};
+use crate::event::{CollectionEvent, ExecId, ProcessRef, Text, TriggerRequest};
 
-/// What makes two triggers the same.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key {
-    collector: String,
-    analysis: AnalysisType,
-    process: Option<(u32, Option<ExecId>)>,
-    path: Option<String>,
+/// What makes two triggers the same: a keyed hash of collector, analysis, process image and path.
+///
+/// That two different ones have the same hash happens once in 10^15 at ten thousand remembered ones, and cannot be brought
+/// about by somebody who does not know the process's memory; an analysis would be left out then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key(pub(super) u64);
+
+/// What an event asks to be looked at.
+pub(super) struct Subject<'e> {
+    event: &'e CollectionEvent,
+    pid: Option<u32>,
+    exec_id: Option<ExecId>,
+    file: Option<Text>,
 }
 
-impl Key {
-    pub(super) fn new(condition: &TriggerCondition, event: &CollectionEvent) -> Self {
-        Self {
-            collector: condition.target_collector.clone(),
-            analysis: condition.analysis_type.clone(),
-            process: event.pid().map(|pid| (pid, event.exec_id())),
-            path: target(event).map(|file| file.to_string_lossy().into_owned()),
+impl<'e> Subject<'e> {
+    pub(super) fn of(event: &'e CollectionEvent) -> Self {
+        Self { event, pid: event.pid(), exec_id: event.exec_id(), file: target(event) }
+    }
+
+    pub(super) fn key(&self, condition: &TriggerCondition, hashes: &RandomState) -> Key {
+        let Self { event: _, pid, exec_id, file } = self;
+        Key(hashes.hash_one((&condition.target_collector, &condition.analysis_type, pid, exec_id, file)))
+    }
+
+    /// What a condition asks for about it. `number` makes it unique in its manager.
+    pub(super) fn ask(&self, condition: &Arc<TriggerCondition>, number: u64) -> Ask {
+        Ask {
+            condition: Arc::clone(condition),
+            number,
+            pid: self.pid,
+            exec_id: self.exec_id,
+            process: self.event.process(),
+            file: self.file.clone(),
+            kind: self.event.kind(),
+            timestamp: SystemTime::now(),
         }
     }
 }
 
-/// The request that a condition makes of an event that meets it. `instance` and `number` make its id unique.
-pub(super) fn request(
-    condition: &TriggerCondition,
-    event: &CollectionEvent,
-    instance: u32,
+/// A request as it waits: what it is made of, without the texts that are the same for all of a condition. Many wait, and
+/// many of them in vain.
+#[derive(Debug)]
+pub(super) struct Ask {
+    condition: Arc<TriggerCondition>,
     number: u64,
-) -> TriggerRequest {
-    let file = target(event);
-    let correlation_id =
-        event.exec_id().map_or_else(|| format!("{instance:08x}-{number}"), |id| id.to_string());
-    TriggerRequest {
-        trigger_id: format!("{}-{instance:08x}-{number}", condition.id),
-        target_collector: condition.target_collector.clone(),
-        analysis_type: condition.analysis_type.clone(),
-        priority: condition.priority,
-        target_pid: event.pid(),
-        target_path: file.as_ref().map(|file| file.to_string_lossy().into_owned()),
-        target_bytes: file.filter(|file| file.as_str().is_none()),
-        process: event.process(),
-        correlation_id,
-        metadata: metadata(condition, event),
-        timestamp: SystemTime::now(),
+    pid: Option<u32>,
+    exec_id: Option<ExecId>,
+    process: Option<Arc<ProcessRef>>,
+    file: Option<Text>,
+    /// Of the event.
+    kind: &'static str,
+    timestamp: SystemTime,
+}
+
+impl Ask {
+    /// The request itself. `instance` tells its id from those of other managers.
+    pub(super) fn request(&self, instance: u32) -> TriggerRequest {
+        let Self { condition, number, pid, exec_id, process, file, kind: _, timestamp } = self;
+        let correlation_id =
+            exec_id.map_or_else(|| format!("{instance:08x}-{number}"), |exec_id| exec_id.to_string());
+        TriggerRequest {
+            trigger_id: format!("{}-{instance:08x}-{number}", condition.id),
+            target_collector: condition.target_collector.clone(),
+            analysis_type: condition.analysis_type.clone(),
+            priority: condition.priority,
+            target_pid: *pid,
+            target_path: file.as_ref().map(|file| file.to_string_lossy().into_owned()),
+            target_bytes: file.clone().filter(|file| file.as_str().is_none()),
+            process: process.clone(),
+            metadata: self.metadata(&correlation_id),
+            correlation_id,
+            timestamp: *timestamp,
+        }
+    }
+
+    fn metadata(&self, correlation_id: &str) -> HashMap<String, String> {
+        let TriggerCondition { id, description, condition_type, .. } = &*self.condition;
+        let mut metadata = HashMap::with_capacity(5);
+        let mut insert = |key: &str, value: &str| metadata.insert(key.to_owned(), value.to_owned());
+        insert("condition", id);
+        insert("description", description);
+        insert("condition_type", condition_type.name());
+        insert("kind", self.kind);
+        if self.exec_id.is_some() {
+            insert("exec_id", correlation_id);
+        }
+        metadata
     }
 }
 
@@ -64,18 +112,4 @@ fn target(event: &CollectionEvent) -> Option<Text> {
         CollectionEvent::Performance(event) => event.process.as_ref()?.executable.clone(),
         CollectionEvent::Loss(_) => None,
     }
-}
-
-fn metadata(condition: &TriggerCondition, event: &CollectionEvent) -> HashMap<String, String> {
-    let TriggerCondition { id, description, condition_type, .. } = condition;
-    let mut metadata = HashMap::from([
-        ("condition".to_owned(), id.clone()),
-        ("description".to_owned(), description.clone()),
-        ("condition_type".to_owned(), condition_type.name().to_owned()),
-        ("kind".to_owned(), event.kind().to_owned()),
-    ]);
-    if let Some(id) = event.exec_id() {
-        metadata.insert("exec_id".to_owned(), id.to_string());
-    }
-    metadata
 }

@@ -1,22 +1,23 @@
 //! What a manager keeps per collector: what it can do, what waits for it, and the counters.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::capabilities::{TriggerCapabilities, TriggerResourceLimits};
 use super::condition::TriggerCondition;
 use super::config::TriggerConfig;
 use super::limits::{Rate, Recent};
 use super::queue::{Pushed, Queue};
-use super::request::Key;
+use super::request::{Ask, Key};
 use super::statistics::TriggerCounts;
 use super::task::Outcome;
-use crate::event::{CollectionEvent, TriggerRequest};
 
 /// All that changes while events are looked at. One lock guards it; every method leaves it consistent.
 pub(super) struct State {
     collectors: BTreeMap<String, Target>,
-    recent: Recent<Key>,
+    recent: Recent,
     pending: usize,
     max_pending: usize,
     /// How long a request may wait.
@@ -29,18 +30,11 @@ pub(super) struct State {
 struct Target {
     capabilities: TriggerCapabilities,
     rate: Rate,
-    queue: Queue,
+    queue: Queue<Ask>,
     counts: TriggerCounts,
 }
 
 impl Target {
-    /// Gives up requests that have waited too long, whether or not anybody asks for them.
-    fn expire(&mut self, patience: Duration, now: Instant, pending: &mut usize) {
-        let expired = self.queue.expire(patience, now);
-        *pending -= expired;
-        self.counts.expired += expired as u64;
-    }
-
     const fn is_busy(&self) -> bool {
         self.counts.running >= self.capabilities.max_concurrent_analysis as u64
     }
@@ -65,6 +59,7 @@ impl State {
         match self.collectors.get_mut(&capabilities.collector_id) {
             Some(target) => {
                 target.rate = rate;
+                target.queue.set_capacity(capabilities.resource_limits.max_queue_depth);
                 target.capabilities = capabilities;
             }
             None => {
@@ -80,45 +75,43 @@ impl State {
         self.collectors.get(collector_id).map(|target| &target.capabilities)
     }
 
-    /// A condition is met: makes a request and queues it, unless a limit says no.
+    /// A condition is met: queues what it asks for, unless a limit says no. Whether it is queued.
     pub(super) fn admit(
         &mut self,
         condition: &TriggerCondition,
-        event: &CollectionEvent,
-        make: impl FnOnce() -> TriggerRequest,
-    ) -> Option<TriggerRequest> {
-        let now = Instant::now();
-        let key = Key::new(condition, event);
-        let target = self.collectors.get_mut(&condition.target_collector)?;
+        key: Key,
+        now: Instant,
+        ask: impl FnOnce() -> Ask,
+    ) -> bool {
+        let Some(target) = self.collectors.get_mut(&condition.target_collector) else { return false };
         target.counts.matched += 1;
-        target.expire(self.patience, now, &mut self.pending);
-        if !self.recent.is_new(&key, now) {
+        expire(target, &mut self.recent, &mut self.pending, self.patience, now);
+        if self.recent.knows(key, now) {
             target.counts.deduplicated += 1;
-            return None;
+            return false;
         }
         if !target.rate.allows(now) {
             target.counts.rate_limited += 1;
-            // It was not made, so the next one is no repetition.
-            self.recent.undo(&key);
-            return None;
+            return false;
         }
-        let request = make();
-        let pushed = if self.pending >= self.max_pending {
-            Pushed::Refused
-        } else {
-            target.queue.push(request.clone(), now)
-        };
-        match pushed {
+        if self.pending >= self.max_pending {
+            target.counts.queue_full += 1;
+            return false;
+        }
+        match target.queue.push(ask(), condition.priority, key, now) {
             Pushed::Queued => self.pending += 1,
-            Pushed::Displaced(_) => target.counts.queue_full += 1,
+            Pushed::Displaced(key) => {
+                target.counts.queue_full += 1;
+                self.recent.undo(key);
+            }
             Pushed::Refused => {
                 target.counts.queue_full += 1;
-                self.recent.undo(&key);
-                return None;
+                return false;
             }
         }
+        self.recent.remember(key, now);
         target.counts.requested += 1;
-        Some(request)
+        true
     }
 
     /// Takes the next request whose collector is wanted and has time for it; it counts as running until [`end`](Self::end).
@@ -126,17 +119,17 @@ impl State {
         &mut self,
         wanted: impl Fn(&str) -> bool,
         now: Instant,
-    ) -> Option<(TriggerRequest, TriggerResourceLimits)> {
+    ) -> Option<(Ask, TriggerResourceLimits)> {
         for (_, target) in self.collectors.iter_mut().filter(|(id, _)| wanted(id)) {
             if target.is_busy() {
                 continue;
             }
-            target.expire(self.patience, now, &mut self.pending);
-            if let Some(request) = target.queue.pop(now) {
+            expire(target, &mut self.recent, &mut self.pending, self.patience, now);
+            if let Some(ask) = target.queue.pop(now) {
                 self.pending -= 1;
                 target.counts.started += 1;
                 target.counts.running += 1;
-                return Some((request, target.capabilities.resource_limits));
+                return Some((ask, target.capabilities.resource_limits));
             }
         }
         None
@@ -167,4 +160,14 @@ impl State {
         let counts = |target: &Target| TriggerCounts { pending: target.queue.len() as u64, ..target.counts };
         self.collectors.iter().map(|(id, target)| (id.clone(), counts(target))).collect()
     }
+}
+
+/// Gives up requests that have waited too long, whether or not anybody asks for them. They were not answered, so the next
+/// of their sort is no repetition.
+fn expire(target: &mut Target, recent: &mut Recent, pending: &mut usize, patience: Duration, now: Instant) {
+    target.queue.expire(patience, now, |key| {
+        recent.undo(key);
+        *pending -= 1;
+        target.counts.expired += 1;
+    });
 }

@@ -65,7 +65,7 @@ impl Drop for TriggerTask {
     fn drop(&mut self) {
         let outcome = self.outcome.unwrap_or(Outcome::Failed);
         self.shared.state().end(&self.request.target_collector, outcome);
-        self.shared.ready.notify_one();
+        self.shared.ready.notify_waiters();
     }
 }
 

@@ -1,5 +1,7 @@
 //! Triggers from events to handlers.
 
+mod time;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -240,14 +242,15 @@ fn a_request_says_what_is_to_be_looked_at_and_why() {
     assert_eq!(request.metadata["kind"], "process.exec");
 }
 
-#[test]
-fn requests_that_nobody_takes_are_given_up_and_make_room() {
-    let default_timeout = Duration::from_nanos(1);
-    let config = TriggerConfig { default_timeout, max_pending_triggers: 1, ..TriggerConfig::default() };
+#[tokio::test(start_paused = true)]
+async fn requests_that_nobody_takes_are_given_up_and_make_room() {
+    let config = TriggerConfig { max_pending_triggers: 1, ..TriggerConfig::default() };
+    let patience = config.default_timeout;
     let manager = manager_with(config, capabilities());
     manager.register_condition(condition("c", ConditionType::ProcessNamePattern("x".to_owned()))).unwrap();
     for pid in 1..=3 {
         assert_eq!(manager.evaluate(&CollectionEvent::Process(exec(pid, "x", "/x"))).len(), 1);
+        tokio::time::advance(patience + Duration::from_millis(1)).await;
     }
     assert!(manager.try_next(|_| true).is_none());
     let counts = manager.statistics().totals();
@@ -448,13 +451,19 @@ async fn a_handler_that_fails_or_panics_harms_no_other() {
 }
 
 #[tokio::test]
-async fn an_analysis_that_takes_too_long_is_abandoned() {
-    let limits = TriggerResourceLimits { max_analysis_time_ms: 20, ..TriggerResourceLimits::default() };
-    let mut served = serve(limits).await;
+async fn dropping_the_service_ends_what_runs_and_counts_it() {
+    let mut served = serve(TriggerResourceLimits::default()).await;
     served.publish(1, "/x").await;
     served.told().await;
-    let counts = served.end().await;
-    assert_eq!((counts.started, counts.timed_out, counts.running), (1, 1, 0));
+    assert_eq!(served.manager.statistics().totals().running, 1);
+    served.serving.abort();
+    assert!(served.serving.await.unwrap_err().is_cancelled());
+    while served.manager.statistics().totals().running > 0 {
+        tokio::task::yield_now().await;
+    }
+    let counts = served.manager.statistics().totals();
+    assert_eq!((counts.started, counts.failed, counts.succeeded), (1, 1, 0));
+    assert_eq!(served.bus.statistics().active_subscribers, 0);
 }
 
 #[test]
@@ -474,6 +483,8 @@ fn the_kinds_are_those_that_can_meet_a_condition() {
     let anomaly = ConditionType::ResourceAnomaly { cpu_threshold: 1.0, memory_threshold: 1 };
     assert_eq!(kinds("anomaly", anomaly), [&["performance.sample"][..], &processes].concat());
     manager.register_predicate("any", |_| true);
-    assert_eq!(kinds("custom", ConditionType::Custom("any".to_owned())).len(), crate::event::KINDS.len());
+    // All but requests and alerts, which are not looked at.
+    assert_eq!(kinds("custom", ConditionType::Custom("any".to_owned())).len(), crate::event::KINDS.len() - 2);
+    assert!(kinds("alerts", ConditionType::Sql("kind = 'alert'".to_owned())).is_empty());
     assert!(manager.kinds().is_empty());
 }

@@ -4,7 +4,11 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use collector_core::condition::{Condition, ConditionSet, Scratch};
-use collector_core::{CollectionEvent, NetworkEvent, ProcessEvent, ProcessEventKind};
+use collector_core::{
+    AnalysisType, CollectionEvent, ConditionType, NetworkEvent, ProcessEvent, ProcessEventKind,
+    TriggerCapabilities, TriggerCondition, TriggerConfig, TriggerManager, TriggerPriority,
+    TriggerResourceLimits,
+};
 
 /// The system's allocator, counting per thread: tests run beside each other.
 struct Counting;
@@ -125,4 +129,58 @@ fn telling_matches_one_by_one_does_not_allocate() {
     set.for_each_match(&event, &mut scratch, |_| found += 1);
     assert_eq!(found, 100);
     assert_eq!(allocations(|| set.for_each_match(&event, &mut scratch, |_| found += 1)), 0);
+}
+
+/// A manager with a condition of each of these types, all for the same collector.
+fn triggers(types: Vec<ConditionType>) -> TriggerManager {
+    let manager = TriggerManager::new(TriggerConfig::default()).expect("the defaults are valid");
+    let capabilities = TriggerCapabilities {
+        collector_id: "hasher".to_owned(),
+        supported_conditions: types.clone(),
+        supported_analysis: vec![AnalysisType::BinaryHash],
+        max_trigger_rate: 1000,
+        max_concurrent_analysis: 1,
+        supported_priorities: vec![TriggerPriority::Normal],
+        resource_limits: TriggerResourceLimits::default(),
+    };
+    manager.register_collector_capabilities(capabilities).expect("they are valid");
+    for (id, condition_type) in types.into_iter().enumerate() {
+        manager
+            .register_condition(TriggerCondition {
+                id: id.to_string(),
+                description: String::new(),
+                analysis_type: AnalysisType::BinaryHash,
+                priority: TriggerPriority::Normal,
+                target_collector: "hasher".to_owned(),
+                condition_type,
+            })
+            .expect("a condition");
+    }
+    manager
+}
+
+#[test]
+fn triggers_allocate_for_requests_only() {
+    let mut types: Vec<_> = CONDITIONS.iter().map(|sql| ConditionType::Sql((*sql).to_owned())).collect();
+    types.extend([
+        ConditionType::ProcessNamePattern("miner".to_owned()),
+        ConditionType::ExecutablePathPattern("/tmp/*".to_owned()),
+        ConditionType::SuspiciousParentChild,
+        ConditionType::MissingExecutable,
+        ConditionType::HashMismatch,
+        ConditionType::ResourceAnomaly { cpu_threshold: 1.0, memory_threshold: 1 },
+    ]);
+    let missed = triggers(types);
+    let (exec, connect) = (exec(), connect());
+    let round = || missed.evaluate(&exec).len() + missed.evaluate(&connect).len();
+    assert_eq!(round(), 0);
+    assert_eq!(allocations(|| assert_eq!(round(), 0)), 0);
+
+    let repeated = triggers(vec![ConditionType::ProcessNamePattern("cat".to_owned())]);
+    assert_ne!(allocations(|| assert_eq!(repeated.evaluate(&exec).len(), 1)), 0, "the counter counts");
+    assert_eq!(
+        allocations(|| assert_eq!(repeated.evaluate(&exec).len(), 0)),
+        0,
+        "a repetition costs nothing"
+    );
 }
