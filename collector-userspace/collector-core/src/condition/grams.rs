@@ -14,18 +14,20 @@ use super::text::commonness;
 #[derive(Clone, Debug)]
 pub(super) struct Grams {
     step: Step,
-    /// Bits by the upper part of a gram's hash; a power of two of them.
-    bits: Box<[u64]>,
-    shift: u32,
+    /// Bits by the upper part of a gram's hash.
+    bits: Box<[u64; WORDS]>,
     exact: HashSet<u64, BuildHasherDefault<AlreadyHashed>>,
 }
+
+/// 8 KiB, which processors keep close. Of five thousand texts one bit in thirteen is set, so that most looks end there.
+const WORDS: usize = 1024;
 
 /// Where to look.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Step {
-    /// At each fourth byte, for four: every seven bytes in a row have four that begin there.
-    Chunks,
-    /// At each byte, for those of four that the mask has.
+    /// For four bytes, beginning at each so many: every `stride + 3` bytes in a row have four that begin there.
+    Strides(usize),
+    /// At each byte, for those of the last four that the mask has.
     Bytes { mask: u32 },
 }
 
@@ -43,20 +45,16 @@ impl Window {
 }
 
 impl Grams {
-    /// Bytes in a row that always have an aligned chunk in them.
-    const RUN: usize = 7;
-
     /// Of texts of at least three bytes.
-    pub(super) fn of<'t>(texts: impl ExactSizeIterator<Item = &'t [u8]> + Clone) -> Self {
-        // A bit in 64 is set, so that nearly every look ends there; never more than 32 KiB, which processors keep close.
-        let bits = (texts.len() * 64).next_power_of_two().clamp(1 << 12, 1 << 18);
-        let step = match texts.clone().map(|text| (text.len(), longest_word(text))).min() {
-            Some(_) if texts.clone().all(|text| longest_word(text) >= Self::RUN) => Step::Chunks,
-            Some((3, _)) => Step::Bytes { mask: 0xffff_ff00 },
+    pub(super) fn of<'t>(texts: impl Iterator<Item = &'t [u8]> + Clone) -> Self {
+        /// Longer strides ask for longer words, and save less and less.
+        const LONGEST: usize = 4;
+        let step = match texts.clone().map(longest_word).min() {
+            Some(word @ 4..) => Step::Strides((word - 3).min(LONGEST)),
+            _ if texts.clone().any(|text| text.len() < 4) => Step::Bytes { mask: 0xffff_ff00 },
             _ => Step::Bytes { mask: u32::MAX },
         };
-        let shift = 64 - bits.trailing_zeros();
-        let mut grams = Self { step, bits: vec![0; bits / 64].into(), shift, exact: HashSet::default() };
+        let mut grams = Self { step, bits: Box::new([0; WORDS]), exact: HashSet::default() };
         for text in texts {
             grams.add_rarest(text);
         }
@@ -66,9 +64,9 @@ impl Grams {
     fn add_rarest(&mut self, text: &[u8]) {
         let common = |gram: &&[u8]| gram.iter().map(commonness).sum::<usize>();
         match self.step {
-            Step::Chunks => {
+            Step::Strides(stride) => {
                 // Within a word: texts that are joined by spaces are looked at one by one.
-                let runs = text.windows(Self::RUN).filter(|run| !run.contains(&b' '));
+                let runs = text.windows(stride + 3).filter(|run| !run.contains(&b' '));
                 for gram in runs.min_by_key(common).unwrap_or_default().windows(4) {
                     self.add(gram, u32::MAX);
                 }
@@ -85,17 +83,15 @@ impl Grams {
     fn add(&mut self, gram: &[u8], mask: u32) {
         let Window(gram) = gram.iter().fold(Window::default(), |window, byte| window.next(*byte));
         let product = product((gram | LOWER) & mask);
-        let place = (product >> self.shift) as usize;
-        if let Some(word) = self.bits.get_mut(place / 64) {
-            *word |= 1 << (place % 64);
-        }
+        let place = place(product);
+        self.bits[place / 64] |= 1 << (place % 64);
         self.exact.insert(exact(product));
     }
 
     /// Whether one of the texts may be in this one.
     pub(super) fn may_be_in(&self, text: &[u8]) -> bool {
         match self.step {
-            Step::Chunks => self.any_chunk(text),
+            Step::Strides(stride) => self.any_stride(text, stride),
             Step::Bytes { mask } => self.any_byte(text, mask, &mut Window::default()),
         }
     }
@@ -106,7 +102,7 @@ impl Grams {
         texts.any(|text| {
             !text.is_ascii()
                 || match self.step {
-                    Step::Chunks => self.any_chunk(text),
+                    Step::Strides(stride) => self.any_stride(text, stride),
                     Step::Bytes { mask } => {
                         self.any_byte(text, mask, &mut window) || self.any_byte(b" ", mask, &mut window)
                     }
@@ -114,9 +110,8 @@ impl Grams {
         })
     }
 
-    fn any_chunk(&self, text: &[u8]) -> bool {
-        let (chunks, _) = text.as_chunks::<4>();
-        chunks.iter().any(|chunk| self.has(u32::from_le_bytes(*chunk) | LOWER))
+    fn any_stride(&self, text: &[u8], stride: usize) -> bool {
+        text.array_windows::<4>().step_by(stride).any(|gram| self.has(u32::from_le_bytes(*gram) | LOWER))
     }
 
     fn any_byte(&self, text: &[u8], mask: u32, window: &mut Window) -> bool {
@@ -129,14 +124,18 @@ impl Grams {
     #[inline]
     fn has(&self, gram: u32) -> bool {
         let product = product(gram);
-        let place = (product >> self.shift) as usize;
-        let bit = self.bits.get(place / 64).map_or(0, |word| word >> (place % 64) & 1);
-        bit != 0 && self.exact.contains(&exact(product))
+        let place = place(product);
+        self.bits[place / 64] >> (place % 64) & 1 != 0 && self.exact.contains(&exact(product))
     }
 }
 
 const fn product(gram: u32) -> u64 {
     (gram as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// Below `WORDS * 64`.
+const fn place(product: u64) -> usize {
+    (product >> (64 - (WORDS * 64).trailing_zeros())) as usize
 }
 
 /// A hash that is another for each gram: the multiplier is odd.
@@ -162,9 +161,10 @@ mod tests {
 
     #[test]
     fn what_has_nothing_of_the_texts_is_told_apart() {
-        check_all(&["/tmp/.hidden", "base64 -d", "Secret"], Step::Bytes { mask: u32::MAX });
+        check_all(&["/tmp/.hidden", "base64 -d", "Secret"], Step::Strides(3));
+        check_all(&["/tmp/.hidden", "base64 -d", "Secret", "|x |"], Step::Bytes { mask: u32::MAX });
         check_all(&["/tmp/.hidden", "base64 -d", "Secret", "xyz"], Step::Bytes { mask: 0xffff_ff00 });
-        check_all(&["/tmp/.hidden", "| base64-d", "Secret/"], Step::Chunks);
+        check_all(&["/tmp/.hidden", "| base64-d", "Secret/"], Step::Strides(4));
     }
 
     #[track_caller]
