@@ -1,5 +1,6 @@
 //! What keeps triggers from becoming a flood: the same one not twice in a while, and not more a second than agreed.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasherDefault;
 use std::time::Duration;
@@ -59,9 +60,10 @@ impl Recent {
 
     fn forget_oldest(&mut self) {
         if let Some((key, arrival, _)) = self.order.pop_front()
-            && self.seen.get(&key) == Some(&arrival)
+            && let Entry::Occupied(seen) = self.seen.entry(key)
+            && *seen.get() == arrival
         {
-            self.seen.remove(&key);
+            seen.remove();
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use super::condition::TriggerCondition;
 use crate::event::{CollectionEvent, ExecId, ProcessRef, Text, TriggerRequest};
+use crate::json::ShortText;
 
 /// What makes two triggers the same: a keyed hash of collector, analysis, process image and path.
 ///
@@ -67,10 +68,14 @@ impl Ask {
     /// The request itself. `instance` tells its id from those of other managers.
     pub(super) fn request(&self, instance: u32) -> TriggerRequest {
         let Self { condition, number, pid, exec_id, process, file, kind: _, timestamp } = self;
-        let correlation_id =
-            exec_id.map_or_else(|| format!("{instance:08x}-{number}"), |exec_id| exec_id.to_string());
+        let own_number = format!("{instance:08x}-{number}");
+        let trigger_id = [&condition.id, "-", &own_number].concat();
+        // Several times faster than formatting it.
+        let text = exec_id
+            .map(|exec_id| String::from_utf8_lossy(ShortText::exec_id(exec_id).as_bytes()).into_owned());
+        let correlation_id = text.unwrap_or(own_number);
         TriggerRequest {
-            trigger_id: format!("{}-{instance:08x}-{number}", condition.id),
+            trigger_id,
             target_collector: condition.target_collector.clone(),
             analysis_type: condition.analysis_type.clone(),
             priority: condition.priority,

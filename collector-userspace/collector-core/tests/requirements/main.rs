@@ -5,7 +5,7 @@
 //! asserted as processor time, which is the same on a busy machine as on an idle one. With `--nocapture` the tests say what
 //! they measured.
 //!
-//! The full soak, five million events in release, takes about half a minute:
+//! The full soak, five million events in release, takes less than a minute:
 //!
 //! ```console
 //! $ COLLECTOR_SOAK_EVENTS=5000000 cargo test --release -p collector-core --test requirements memory -- --nocapture
