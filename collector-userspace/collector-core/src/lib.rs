@@ -8,6 +8,8 @@
 //! EventSource ─┘                        └─ Subscription (yours)
 //! ```
 //!
+//! [`guide`] is a tour of all of it, with examples.
+//!
 //! * [`event`]: what an event is. Start at [`CollectionEvent`].
 //! * [`EventSource`] and [`SourceCaps`]: how events come in; `examples/custom_source.rs` is a complete one.
 //! * [`Collector`], configured by [`CollectorConfig`]: runs the sources.
@@ -25,6 +27,7 @@ mod collector;
 pub mod condition;
 mod config;
 pub mod event;
+pub mod guide;
 mod health;
 mod instance;
 pub mod json;

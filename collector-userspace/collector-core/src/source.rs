@@ -11,23 +11,7 @@ use crate::event::CollectionEvent;
 bitflags::bitflags! {
     /// What a source can see and how.
     ///
-    /// ```
-    /// use collector_core::SourceCaps;
-    ///
-    /// fn demonstrate_capabilities() {
-    ///     // Process monitoring with real-time capabilities
-    ///     let process_caps = SourceCaps::PROCESS | SourceCaps::REALTIME | SourceCaps::SYSTEM_WIDE;
-    ///
-    ///     // Network monitoring with kernel-level access
-    ///     let network_caps = SourceCaps::NETWORK | SourceCaps::KERNEL_LEVEL | SourceCaps::REALTIME;
-    ///
-    ///     // Check capabilities
-    ///     assert!(process_caps.contains(SourceCaps::PROCESS));
-    ///     assert!(!process_caps.contains(SourceCaps::NETWORK));
-    ///     # assert!(network_caps.contains(SourceCaps::KERNEL_LEVEL));
-    /// }
-    /// # demonstrate_capabilities();
-    /// ```
+    /// The [guide](crate::guide) shows it at work.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
     pub struct SourceCaps: u32 {
         /// Processes.
@@ -56,91 +40,7 @@ bitflags::bitflags! {
 ///
 /// Whether a source does what is asked of it here, the conformance kit in `collector_core::testing` finds out (feature `testing`).
 ///
-/// ```
-/// use async_trait::async_trait;
-/// use collector_core::{CollectionEvent, EventSource, ProcessEvent, SourceCaps};
-/// use std::sync::{Arc, atomic::AtomicBool};
-/// use tokio::sync::mpsc;
-/// # use std::{sync::atomic::Ordering, time::Duration};
-///
-/// struct CustomProcessCollector {
-///     name: String,
-///     collection_interval: Duration,
-/// }
-///
-/// # impl CustomProcessCollector {
-/// #     async fn collect_processes(&self) -> anyhow::Result<Vec<ProcessEvent>> {
-/// #         Ok(vec![ProcessEvent { pid: 1, name: self.name.clone(), ..Default::default() }])
-/// #     }
-/// # }
-/// #
-/// #[async_trait]
-/// impl EventSource for CustomProcessCollector {
-///     fn name(&self) -> &'static str {
-///         "custom-process-collector"
-///     }
-///
-///     fn capabilities(&self) -> SourceCaps {
-///         SourceCaps::PROCESS | SourceCaps::REALTIME | SourceCaps::SYSTEM_WIDE
-///     }
-///
-///     async fn start(
-///         &self,
-///         tx: mpsc::Sender<CollectionEvent>,
-///         shutdown_signal: Arc<AtomicBool>,
-///     ) -> anyhow::Result<()> {
-///         let mut interval = tokio::time::interval(self.collection_interval);
-///
-///         loop {
-///             tokio::select! {
-///                 _ = interval.tick() => {
-///                     if shutdown_signal.load(Ordering::Relaxed) {
-///                         break;
-///                     }
-///
-///                     // Collect process data
-///                     let processes = self.collect_processes().await?;
-///
-///                     // Send events
-///                     for process in processes {
-///                         if tx.send(CollectionEvent::Process(process)).await.is_err() {
-///                             break;
-///                         }
-///                     }
-///                 }
-///                 _ = async {
-///                     while !shutdown_signal.load(Ordering::Relaxed) {
-///                         tokio::time::sleep(Duration::from_millis(100)).await;
-///                     }
-///                 } => {
-///                     break;
-///                 }
-///             }
-///         }
-///
-///         Ok(())
-///     }
-///
-///     async fn stop(&self) -> anyhow::Result<()> {
-///         Ok(())
-///     }
-/// }
-/// #
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> anyhow::Result<()> {
-/// #     use collector_core::{Collector, CollectorConfig, EventFilter};
-/// #     let mut collector = Collector::new(CollectorConfig::default());
-/// #     let interval = Duration::from_millis(1);
-/// #     let source = CustomProcessCollector { name: "init".to_string(), collection_interval: interval };
-/// #     collector.register(Box::new(source))?;
-/// #     let mut events = collector.bus().subscribe(EventFilter::new()).await?;
-/// #     let handle = collector.handle();
-/// #     let run = tokio::spawn(collector.run());
-/// #     assert_eq!(events.recv().await.and_then(|event| event.event.pid()), Some(1));
-/// #     handle.shutdown();
-/// #     run.await?
-/// # }
-/// ```
+/// The [guide](crate::guide) shows it at work.
 #[async_trait]
 pub trait EventSource: Send + Sync {
     /// A name, unique in its collector, that appears in events, statistics and logs.

@@ -25,6 +25,10 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
 ];
 const ANYTHING: &str = "*";
 
+/// What tests may depend on besides. The guide of the framework shows it with the sources and the store that go with it.
+const TESTS_MAY_DEPEND_ON: &[(&str, &[&str])] =
+    &[("collector-core", &["collector-sources", "collector-store"])];
+
 /// Compares what the manifests say with [`MAY_DEPEND_ON`].
 pub(super) fn dependency_directions(project: &Project) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
@@ -52,10 +56,14 @@ fn wrong_directions(metadata: &Value) -> Vec<Finding> {
         // Ours are the ones with a path.
         let dependencies = package["dependencies"].as_array().into_iter().flatten();
         let ours = dependencies.filter(|dependency| dependency["path"].is_string());
-        for dependency in ours.filter_map(|dependency| dependency["name"].as_str()) {
+        for dependency in ours {
+            let for_tests = dependency["kind"] == "dev";
+            let Some(dependency) = dependency["name"].as_str() else { continue };
             // Its tests may take a crate the way others do, with a feature.
             let is_itself = dependency == name;
-            if !is_itself && !allowed.contains(&dependency) && !allowed.contains(&ANYTHING) {
+            let tested_with = TESTS_MAY_DEPEND_ON.iter().find(|(known, _)| *known == name);
+            let for_tests = for_tests && tested_with.is_some_and(|(_, tested)| tested.contains(&dependency));
+            if !is_itself && !for_tests && !allowed.contains(&dependency) && !allowed.contains(&ANYTHING) {
                 let message = format!("{name} must not depend on {dependency}: {}", describe(allowed));
                 findings.push(Finding::at(0, message));
             }
@@ -108,6 +116,10 @@ mod tests {
             messages("collector-core", &json!({"name": "collector-store", "path": "/x"})),
             ["collector-core must not depend on collector-store: of ours it may use collector-proto"]
         );
+        let store = |kind| json!({"name": "collector-store", "path": "/x", "kind": kind});
+        assert!(messages("collector-core", &store("dev")).is_empty());
+        assert_eq!(messages("collector-core", &store("build")).len(), 1);
+        assert_eq!(messages("collector-common", &store("dev")).len(), 1);
     }
 
     #[test]

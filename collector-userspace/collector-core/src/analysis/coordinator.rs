@@ -24,25 +24,7 @@ use super::workflow::AnalysisWorkflowDefinition;
 /// [`Enrichment`](super::AnalysisStage::Enrichment), [`Detection`](super::AnalysisStage::Detection),
 /// [`Alerting`](super::AnalysisStage::Alerting) and [`BinaryHash`](crate::AnalysisType::BinaryHash).
 ///
-/// ```
-/// # use collector_core::analysis::AnalysisChainConfig;
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use collector_core::{AnalysisChainCoordinator, AnalysisStage, AnalysisWorkflowDefinition};
-///
-/// let coordinator = AnalysisChainCoordinator::new(AnalysisChainConfig::default())?;
-///
-/// // Define analysis workflow
-/// let workflow = AnalysisWorkflowDefinition::new()
-///     .with_stage(AnalysisStage::Collection)
-///     .with_stage(AnalysisStage::Enrichment)
-///     .with_stage(AnalysisStage::Detection)
-///     .with_stage(AnalysisStage::Alerting);
-///
-/// coordinator.execute_workflow(workflow).await?;
-/// # Ok(())
-/// # }
-/// ```
+/// The [guide](crate::guide) shows it at work.
 ///
 /// Dropping it cancels every execution; [`shutdown`](Self::shutdown) also waits for their end.
 pub struct AnalysisChainCoordinator {

@@ -50,51 +50,7 @@ pub(crate) mod isolation {
 
 /// Runs event sources and publishes their events.
 ///
-/// ```no_run
-/// use async_trait::async_trait;
-/// use collector_core::{CollectionEvent, Collector, CollectorConfig, EventSource, SourceCaps};
-/// use std::sync::{Arc, atomic::AtomicBool};
-/// use tokio::sync::mpsc;
-///
-/// struct MyEventSource;
-///
-/// #[async_trait]
-/// impl EventSource for MyEventSource {
-///     fn name(&self) -> &'static str {
-///         "my-source"
-///     }
-///
-///     fn capabilities(&self) -> SourceCaps {
-///         SourceCaps::PROCESS | SourceCaps::REALTIME
-///     }
-///
-///     async fn start(
-///         &self,
-///         tx: mpsc::Sender<CollectionEvent>,
-///         shutdown_signal: Arc<AtomicBool>,
-///     ) -> anyhow::Result<()> {
-///         // Implementation here - monitor shutdown signal
-///         while !shutdown_signal.load(std::sync::atomic::Ordering::Relaxed) {
-///             // Collect events and send via tx
-///             tokio::time::sleep(tokio::time::Duration::from_millis(100)).await;
-///         }
-///         Ok(())
-///     }
-///
-///     async fn stop(&self) -> anyhow::Result<()> {
-///         Ok(())
-///     }
-/// }
-///
-/// #[tokio::main]
-/// async fn main() -> anyhow::Result<()> {
-///     let config = CollectorConfig::default();
-///     let mut collector = Collector::new(config);
-///
-///     collector.register(Box::new(MyEventSource))?;
-///     collector.run().await
-/// }
-/// ```
+/// The [guide](crate::guide) shows it at work.
 ///
 /// Subscribe to [`bus`](Self::bus) before `run`, and keep a [`handle`](Self::handle) to stop it and to look inside.
 pub struct Collector {

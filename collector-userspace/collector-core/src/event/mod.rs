@@ -32,32 +32,7 @@ pub use trigger::{AnalysisType, TriggerPriority, TriggerRequest};
 
 /// One thing that happened, from any source.
 ///
-/// ```
-/// use collector_core::{CollectionEvent, NetworkEvent, ProcessEvent};
-/// use std::time::SystemTime;
-///
-/// fn create_events() {
-///     // Process events
-///     let process_event = CollectionEvent::Process(ProcessEvent {
-///         pid: 1234,
-///         name: "example".to_string(),
-///         timestamp: SystemTime::now(),
-///         // ... other fields
-///         ..Default::default()
-///     });
-///
-///     // Network events (future extension)
-///     let network_event = CollectionEvent::Network(NetworkEvent {
-///         connection_id: "conn_123".to_string(),
-///         protocol: "TCP".to_string(),
-///         timestamp: SystemTime::now(),
-///         // ... other fields
-///         ..Default::default()
-///     });
-///     # assert_eq!((process_event.pid(), network_event.event_type()), (Some(1234), "network"));
-/// }
-/// # create_events();
-/// ```
+/// The [guide](crate::guide) shows it at work.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 #[expect(

@@ -22,47 +22,7 @@ use crate::event::{CollectionEvent, TriggerRequest};
 
 /// Turns events into requests for analysis. Clones are handles to the same one.
 ///
-/// ```
-/// # use collector_core::{AnalysisType, ConditionType, TriggerCapabilities, TriggerPriority, TriggerResourceLimits};
-/// use collector_core::{TriggerManager, TriggerCondition, TriggerConfig};
-///
-/// # fn main() -> anyhow::Result<()> {
-/// let trigger_manager = TriggerManager::new(TriggerConfig::default())?;
-///
-/// // Register collector capabilities
-/// let capabilities = TriggerCapabilities {
-///     collector_id: "binary-hasher".to_string(),
-///     supported_conditions: vec![
-///         ConditionType::ProcessNamePattern("suspicious".to_string()),
-///         ConditionType::MissingExecutable,
-///     ],
-///     supported_analysis: vec![AnalysisType::BinaryHash],
-///     max_trigger_rate: 100,
-///     max_concurrent_analysis: 10,
-///     supported_priorities: vec![TriggerPriority::High, TriggerPriority::Critical],
-///     resource_limits: TriggerResourceLimits::default(),
-/// };
-///
-/// trigger_manager.register_collector_capabilities(capabilities)?;
-///
-/// // Register trigger conditions
-/// let condition = TriggerCondition {
-///     id: "suspicious-process".to_string(),
-///     description: "Detect suspicious processes".to_string(),
-///     analysis_type: AnalysisType::BinaryHash,
-///     priority: TriggerPriority::High,
-///     target_collector: "binary-hasher".to_string(),
-///     condition_type: ConditionType::ProcessNamePattern("malware".to_string()),
-/// };
-///
-/// trigger_manager.register_condition(condition)?;
-/// # use collector_core::{CollectionEvent, ProcessEvent};
-/// # let event = ProcessEvent { pid: 7, name: "malware.sh".to_owned(), ..ProcessEvent::default() };
-/// # let requests = trigger_manager.evaluate(&CollectionEvent::Process(event));
-/// # assert_eq!((requests.len(), requests[0].target_pid), (1, Some(7)));
-/// # Ok(())
-/// # }
-/// ```
+/// The [guide](crate::guide) shows it at work.
 #[derive(Clone)]
 pub struct TriggerManager {
     shared: Arc<Shared>,
