@@ -160,6 +160,10 @@ fields! {
     FileExists "file_exists" Bool PROCESS;
     /// Digest of the executable, hexadecimal.
     ExecutableHash "executable_hash" Text PROCESS;
+    /// What a source that polls found to be different: `started`, `command_line_changed` and so on.
+    Change "change" Text PROCESS;
+    /// What deserves a second look, by a source that polls: `executable_deleted`, `kernel_thread_name` and so on.
+    Suspicious "suspicious" TextList PROCESS;
     /// Words that mark something unusual, such as `memfd`, `setuid`, `symlink`; for `file.open` how it was opened.
     Flags "flags" TextList PROCESS_FILE;
     /// Exit code of a process that ended by itself.

@@ -9,6 +9,7 @@ use crate::event::{
     AlertEvent, AlertReason, Capture, CollectionEvent, Direction, ExecId, FilesystemEvent, LossEvent,
     NetworkEvent, NetworkEventKind, PerformanceEvent, ProcessEvent, ProcessEventKind, ProcessRef, Text,
 };
+use crate::monitor::LIFECYCLE_KEY;
 
 /// What an event has in a field.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +36,8 @@ pub(super) enum List<'a> {
     Names(&'a [Arc<ProcessRef>]),
     Executables(&'a [Arc<ProcessRef>]),
     Rules(&'a [AlertReason]),
+    /// Whatever is no text in it is passed over.
+    Json(&'a [serde_json::Value]),
 }
 
 impl<'a> List<'a> {
@@ -47,6 +50,9 @@ impl<'a> List<'a> {
                 .iter()
                 .filter_map(|process| process.executable.as_ref())
                 .any(|path| holds(path.as_bytes())),
+            Self::Json(values) => {
+                values.iter().filter_map(serde_json::Value::as_str).any(|text| holds(text.as_bytes()))
+            }
             Self::Rules(reasons) => reasons.iter().any(|reason| holds(reason.rule.as_bytes())),
         }
     }
@@ -121,6 +127,10 @@ impl<'a> Value<'a> {
             }
             Field::FileExists => boolean(process().map(|process| process.file_exists)),
             Field::ExecutableHash => string(process().and_then(|process| process.executable_hash.as_deref())),
+            Field::Change => string(lifecycle(event).and_then(|found| found.get("change")?.as_str())),
+            Field::Suspicious => lifecycle(event)
+                .and_then(|found| found.get("suspicious")?.as_array())
+                .map_or(Self::Null, |words| Self::List(List::Json(words))),
             Field::Flags => match event {
                 CollectionEvent::Process(event) => Self::List(List::Words(&event.flags)),
                 CollectionEvent::Filesystem(event) => Self::List(List::Words(&event.flags)),
@@ -213,6 +223,11 @@ fn actor(event: &CollectionEvent) -> Option<&ProcessRef> {
         CollectionEvent::Performance(event) => event.process.as_deref(),
         CollectionEvent::Process(_) | CollectionEvent::Loss(_) => None,
     }
+}
+
+/// What a source that polls found.
+fn lifecycle(event: &CollectionEvent) -> Option<&serde_json::Value> {
+    as_process(event)?.platform_metadata.as_ref()?.get(LIFECYCLE_KEY)
 }
 
 fn parent(event: &CollectionEvent) -> Option<&ProcessRef> {

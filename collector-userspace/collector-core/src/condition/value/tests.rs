@@ -47,8 +47,11 @@ fn process(kind: ProcessEventKind) -> CollectionEvent {
         accessible: true,
         file_exists: true,
         timestamp: UNIX_EPOCH + Duration::from_nanos(5),
-        // Without a known shape.
-        platform_metadata: None,
+        // Of all that can be in it, what monitors put there.
+        platform_metadata: Some(serde_json::json!({
+            "lifecycle": { "change": "exec", "suspicious": ["executable_deleted", "no_arguments"] },
+            "other": 1,
+        })),
         kind,
         meta: meta(),
         tid: Some(43),
@@ -281,6 +284,8 @@ fn each_field_comes_from_its_place() {
             ("cpu", "3"),
             ("seq", "17"),
             ("capture", "kernel"),
+            ("change", "exec"),
+            ("suspicious", "executable_deleted,no_arguments"),
             ("pid", "42"),
             ("ppid", "41"),
             ("tid", "43"),
