@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 mod apt;
 mod bench;
 mod build;
+mod codegen;
 mod command;
 mod ebpf;
 mod fuzz;
@@ -51,6 +52,8 @@ enum Verb {
     Run(run::Args),
     /// Run every check and every test, cheap ones first.
     Test(test::Args),
+    /// Make the Rust code of the protobuf messages anew.
+    Codegen(codegen::Args),
     /// Check what compilers do not: module docs, dependency direction, links, names …
     Tidy,
     /// Compare the public API of collector-core with its committed listing, or write that anew with --bless.
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Verb::Build => build::build(&project).map(drop),
         Verb::Run(args) => run::run(&project, &args),
         Verb::Test(args) => test::test(&project, &args),
+        Verb::Codegen(args) => codegen::codegen(&project, &args),
         Verb::Tidy => tidy::tidy(&project),
         Verb::PublicApi(args) => public_api::command(&project, &args),
         Verb::Ci => test::ci(&project),

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::command::{capture, find_program, is_root, run, say};
 use crate::project::{Project, relative};
 use crate::public_api::{self, OtherFormat};
-use crate::{build, ebpf, tidy};
+use crate::{build, codegen, ebpf, tidy};
 
 /// The package whose test target [`KERNEL_TARGET`] loads programs into the running kernel.
 const TESTS_PACKAGE: &str = "collector-tests";
@@ -66,6 +66,7 @@ fn checks_and_tests(
     }
     steps.step("tidy", || tidy::tidy(project))?;
     steps.step("format", || format(project))?;
+    steps.step("generated code", || codegen::check(project))?;
     steps.step("kernel programs", || ebpf::build(project).map(drop))?;
     steps.step("clippy", || {
         run(project.cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))

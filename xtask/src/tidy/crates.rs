@@ -15,6 +15,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("collector-common", &[]),
     ("collector-ebpf", &["collector-common"]),
     ("collector-proto", &[]),
+    ("proto-codegen", &[]),
     ("collector-core", &["collector-proto"]),
     ("collector-sources", &["collector-common", "collector-core"]),
     ("collector-store", &["collector-core"]),
