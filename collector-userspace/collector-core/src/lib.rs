@@ -18,6 +18,7 @@
 //! * [`condition`]: predicates over events, from code or SQL. [`trigger`]: events that meet one ask for an analysis. Start at
 //!   [`TriggerManager`].
 //! * [`monitor`]: collectors that poll, and what changed between two looks. Start at [`LifecycleTracker`].
+//! * [`ipc`]: tasks over a Unix socket, from DaemonEye's agent and others.
 //! * [`json`]: events as JSON lines, and the reference of that format.
 //! * `testing`, with the feature of that name: a conformance kit for sources, and doubles for tests.
 
@@ -30,6 +31,7 @@ pub mod event;
 pub mod guide;
 mod health;
 mod instance;
+pub mod ipc;
 pub mod json;
 pub mod monitor;
 mod source;
