@@ -22,4 +22,10 @@ impl DetectionResult {
     pub fn failure(task_id: &str, error_message: impl Into<String>) -> Self {
         Self { task_id: task_id.to_owned(), error_message: Some(error_message.into()), ..Self::default() }
     }
+
+    /// What a successful result says about records that did not fit into a frame.
+    #[must_use]
+    pub fn left_out(&self) -> Option<&str> {
+        self.error_message.as_deref().filter(|_| self.success)
+    }
 }

@@ -11,7 +11,7 @@ use crate::collector::RestartPolicy;
 const MAX_COMPONENT_NAME: usize = 128;
 
 /// Longest duration that is taken for meant: a year. Far from where clocks overflow.
-const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 3600);
+pub(crate) const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// How a [`Collector`](crate::Collector) behaves. Every default is valid, and every field can be changed alone.
 ///

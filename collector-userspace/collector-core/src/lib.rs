@@ -18,7 +18,7 @@
 //! * [`condition`]: predicates over events, from code or SQL. [`trigger`]: events that meet one ask for an analysis. Start at
 //!   [`TriggerManager`].
 //! * [`monitor`]: collectors that poll, and what changed between two looks. Start at [`LifecycleTracker`].
-//! * [`ipc`]: tasks over a Unix socket, from DaemonEye's agent and others.
+//! * [`ipc`]: tasks over a Unix socket, from DaemonEye's agent and others. Start at [`CollectorIpcServer`].
 //! * [`json`]: events as JSON lines, and the reference of that format.
 //! * `testing`, with the feature of that name: a conformance kit for sources, and doubles for tests.
 
@@ -61,6 +61,8 @@ pub use event::{
     TriggerPriority, TriggerRequest,
 };
 pub use health::{ComponentHealth, HealthReport, HealthStatus};
+#[cfg(unix)]
+pub use ipc::CollectorIpcServer;
 pub use json::{EventJson, HostInfo, JsonLines};
 pub use monitor::{
     LifecycleTracker, LifecycleTrackingConfig, MonitorCollector, MonitorCollectorConfig,
