@@ -286,6 +286,52 @@
 //! # }
 //! ```
 //!
+//! # Serving an agent
+//!
+//! A [`CollectorIpcServer`](crate::CollectorIpcServer) answers the tasks of DaemonEye's agent over a Unix socket: it negotiates, checks what the sources can
+//! see, and calls a handler with a deadline. [`ipc`](crate::ipc) describes the protocol.
+//!
+//! ```
+//! # use collector_core::ipc as daemoneye_lib;
+//! use collector_core::{CollectorIpcServer, SourceCaps};
+//! use daemoneye_lib::proto::{DetectionResult, DetectionTask};
+//! # use collector_core::ipc::{IpcClient, IpcConfig, proto::{ProcessRecord, ProtoTaskType}};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> anyhow::Result<()> {
+//! # let directory = tempfile::tempdir()?;
+//! # let path = directory.path().join("procmond.sock");
+//! # let config = IpcConfig::new(&path);
+//! // Create IPC server with capabilities
+//! let capabilities = SourceCaps::PROCESS | SourceCaps::REALTIME | SourceCaps::SYSTEM_WIDE;
+//! let mut ipc_server = CollectorIpcServer::new(config, capabilities).await?;
+//!
+//! // Start IPC server for daemoneye-agent communication
+//! ipc_server.start(|task| {
+//!     Box::pin(async move {
+//!         // Process detection task
+//!         match task.task_type {
+//!             ProtoTaskType::EnumerateProcesses => {
+//!                 // Enumerate processes and return results
+//! #               let processes = vec![ProcessRecord { pid: std::process::id(), ..Default::default() }];
+//!                 DetectionResult::success(&task.task_id, processes)
+//!             }
+//!             _ => DetectionResult::failure(&task.task_id, "Unsupported task type"),
+//!         }
+//!     })
+//! }).await?;
+//! # // What a client sees of it.
+//! # let mut client = IpcClient::connect(&path).await?;
+//! # let result = client.send(DetectionTask::new("1", ProtoTaskType::EnumerateProcesses)).await?;
+//! # assert_eq!((&*result.task_id, result.processes[0].pid), ("1", std::process::id()));
+//! # let result = client.send(DetectionTask::new("2", ProtoTaskType::VerifyExecutable)).await?;
+//! # assert_eq!(result, DetectionResult::failure("2", "Unsupported task type"));
+//! # ipc_server.shutdown().await;
+//! # assert!(!path.exists());
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # A program with a monitor
 //!
 //! The same with every setting that such a program has, as a whole:
