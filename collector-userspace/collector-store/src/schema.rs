@@ -20,7 +20,7 @@ use crate::error::StoreError;
 const APPLICATION_ID: i64 = 0x434f_4c4c;
 
 /// One step of the schema, applied in its own transaction. Never edit one that was released; append.
-const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH];
+const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD];
 
 /// The newest schema version this program knows.
 pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
@@ -116,46 +116,9 @@ CREATE VIEW events AS SELECT
 FROM records;
 ";
 
-/// Alerts have columns.
+/// Alerts and measurements have columns. What monitors remember from one run to the next is apart from the events, so that it
+/// does not go with the old ones.
 const THIRD: &str = "
-DROP VIEW events;
-CREATE VIEW events AS SELECT
-    id,
-    time_ns,
-    kind,
-    event ->> '$.source'                    AS source,          -- which source brought it
-    -- domain, processor and number of the kernel's sequence
-    coalesce(event ->> '$.seq.domain', event ->> '$.loss.domain') AS domain,
-    coalesce(event ->> '$.seq.cpu', event ->> '$.loss.cpu')       AS cpu,
-    coalesce(event ->> '$.seq.n', event ->> '$.loss.first_seq')   AS seq,
-    pid,
-    event ->> '$.process.ppid'              AS ppid,
-    exec_id,
-    parent_exec_id,
-    event ->> '$.process.name'              AS name,            -- thread name (comm)
-    event ->> '$.process.executable'        AS executable,
-    command_line,
-    event ->> '$.process.uid'               AS uid,
-    event ->> '$.process.user'              AS user,
-    event ->> '$.process.container_id'      AS container_id,
-    -- file events: path after, and before; alerts: the file they are about
-    coalesce(event ->> '$.file.path', event ->> '$.alert.path')   AS path,
-    event ->> '$.file.old_path'             AS old_path,
-    event ->> '$.network.local.address'     AS local_address,
-    event ->> '$.network.local.port'        AS local_port,
-    event ->> '$.network.remote.address'    AS remote_address,
-    event ->> '$.network.remote.port'       AS remote_port,
-    -- network and file: errno, 0 for success; exit: the code, or minus the signal
-    coalesce(event ->> '$.network.result', event ->> '$.file.result',
-             event ->> '$.process.exit.code', -(event ->> '$.process.exit.signal')) AS result,
-    event ->> '$.alert.severity'            AS severity,        -- alerts
-    event ->> '$.alert.title'               AS title,
-    event
-FROM records;
-";
-
-/// So has what is measured.
-const FOURTH: &str = "
 DROP VIEW events;
 CREATE VIEW events AS SELECT
     id,
@@ -194,10 +157,6 @@ CREATE VIEW events AS SELECT
     event ->> '$.performance.component'     AS component,       -- and of what: 'system', 'process', 'collector'
     event
 FROM records;
-";
-
-/// What monitors remember from one run to the next. Apart from the events, so that it does not go with the old ones.
-const FIFTH: &str = "
 CREATE TABLE monitor_memory (
     collector       TEXT NOT NULL,       -- name of the source
     pid             INTEGER NOT NULL,
@@ -319,7 +278,7 @@ mod tests {
         assert!(error.is_permanent());
         assert_eq!(
             error.to_string(),
-            "/var/lib/x.db has schema version 6, this program knows up to 5: use the newer collector, or another \
+            "/var/lib/x.db has schema version 4, this program knows up to 3: use the newer collector, or another \
              database with --db"
         );
     }
