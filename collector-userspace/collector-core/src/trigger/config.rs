@@ -14,7 +14,8 @@ pub struct TriggerConfig {
     pub max_conditions: usize,
     /// Most requests that may wait, of all collectors together. Default 1000.
     pub max_pending_triggers: usize,
-    /// For how long the same trigger (collector, analysis, process image, path) is not repeated. Default 5 min; 0: it always is.
+    /// For how long the same trigger (condition, collector, analysis, process image, path) is not repeated. Default 5 min; 0: it
+    /// always is.
     #[serde(with = "duration")]
     pub deduplication_window: Duration,
     /// Most triggers that are remembered for that; beyond it the oldest are forgotten early. Default 10,000.

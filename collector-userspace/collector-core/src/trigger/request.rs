@@ -9,7 +9,8 @@ use super::condition::TriggerCondition;
 use crate::event::{CollectionEvent, ExecId, ProcessRef, Text, TriggerRequest};
 use crate::json::ShortText;
 
-/// What makes two triggers the same: a keyed hash of collector, analysis, process image and path.
+/// What makes two triggers the same: a keyed hash of condition, collector, analysis, process image and path. The condition, as
+/// a request tells its handler which one was met: one that is met by more would hide what others have to say.
 ///
 /// That two different ones have the same hash happens once in 10^15 at ten thousand remembered ones, and cannot be brought
 /// about by somebody who does not know the process's memory; an analysis would be left out then.
@@ -31,7 +32,8 @@ impl<'e> Subject<'e> {
 
     pub(super) fn key(&self, condition: &TriggerCondition, hashes: &RandomState) -> Key {
         let Self { event: _, pid, exec_id, file } = self;
-        Key(hashes.hash_one((&condition.target_collector, &condition.analysis_type, pid, exec_id, file)))
+        let TriggerCondition { id, target_collector, analysis_type, .. } = condition;
+        Key(hashes.hash_one((id, target_collector, analysis_type, pid, exec_id, file)))
     }
 
     /// What a condition asks for about it. `number` makes it unique in its manager.

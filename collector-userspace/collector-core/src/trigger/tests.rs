@@ -230,6 +230,23 @@ fn repetitions_floods_and_full_queues_are_counted() {
 }
 
 #[test]
+fn no_condition_hides_another_one_that_the_same_event_meets() {
+    let manager = manager();
+    for id in ["often", "seldom"] {
+        manager.register_condition(condition(id, ConditionType::ProcessNamePattern("x".to_owned()))).unwrap();
+    }
+    let met = || {
+        let requests = manager.evaluate(&CollectionEvent::Process(exec(5, "x", "/opt/x")));
+        let mut ids: Vec<String> =
+            requests.iter().map(|request| request.metadata["condition"].clone()).collect();
+        ids.sort();
+        ids
+    };
+    assert_eq!(met(), ["often", "seldom"]);
+    assert!(met().is_empty(), "repetitions");
+}
+
+#[test]
 fn a_request_says_what_is_to_be_looked_at_and_why() {
     let manager = manager();
     manager.register_condition(condition("c", ConditionType::ProcessNamePattern("x".to_owned()))).unwrap();
