@@ -18,8 +18,27 @@ pub(crate) enum ConfigError {
     #[error("environment variable {name}: {message}")]
     InEnvironment { name: String, message: String },
     /// A value that cannot work, wherever it came from.
-    #[error("{key} {message}")]
-    Value { key: String, message: String },
+    #[error("{subject} {message}")]
+    Value { subject: Subject, message: String },
+}
+
+/// What an error is about: a setting, or an item of a list such as `[[triggers.conditions]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Subject {
+    /// For example `store.max_age`.
+    pub(super) key: String,
+    /// Of an item, its id.
+    pub(super) id: Option<String>,
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, id } = self;
+        match id {
+            Some(id) => write!(f, "{key} {id:?}:"),
+            None => write!(f, "{key}"),
+        }
+    }
 }
 
 struct At<'a> {
@@ -36,19 +55,34 @@ impl fmt::Display for At<'_> {
 
 impl ConfigError {
     pub(super) fn value(key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Value { key: key.into(), message: message.into() }
+        Self::Value { subject: Subject { key: key.into(), id: None }, message: message.into() }
+    }
+
+    /// Something about the item of a list that has this id.
+    pub(super) fn item(list: &str, id: &str, message: impl Into<String>) -> Self {
+        Self::Value {
+            subject: Subject { key: list.to_owned(), id: Some(id.to_owned()) },
+            message: message.into(),
+        }
     }
 }
 
 /// The line, counted from 1, an error points to.
 pub(super) fn line_of(text: &str, error: &toml::de::Error) -> Option<usize> {
-    let before = text.get(..error.span()?.start)?;
-    Some(before.matches('\n').count() + 1)
+    line_at(text, error.span()?.start)
+}
+
+/// The line, counted from 1, in which this byte is.
+pub(super) fn line_at(text: &str, at: usize) -> Option<usize> {
+    Some(text.get(..at)?.matches('\n').count() + 1)
 }
 
 /// The parser's message, with a suggestion where it complains about a name.
 pub(super) fn explain(error: &toml::de::Error) -> String {
     let message = error.message().trim();
+    if message == "invalid type: map, expected a sequence" {
+        return "this is a list of tables: put its name in double brackets, `[[…]]`".to_owned();
+    }
     let mut quoted = message.split('`').skip(1).step_by(2);
     let Some(found) = quoted.next() else { return message.to_owned() };
     let expected: Vec<&str> = quoted.collect();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::explain::{ConfigError, closest, explain, line_of};
+use super::place::{Read, locate};
 use super::{Config, DEFAULTS};
 use crate::paths::Paths;
 
@@ -49,9 +50,12 @@ pub(crate) struct Loaded {
 pub(crate) fn load(origin: &Origin) -> Result<Loaded, ConfigError> {
     let mut merged = Table::new();
     let mut sources = Vec::new();
+    let mut texts: Vec<Read> = Vec::new();
     for path in files(origin)? {
-        merge(&mut merged, read(&path)?);
+        let (layer, text) = read(&path)?;
+        merge(&mut merged, layer);
         sources.push(path.display().to_string());
+        texts.push((path, text));
     }
     let mut names: Vec<(&str, &str)> = Vec::new();
     for (name, value) in &origin.variables {
@@ -69,7 +73,7 @@ pub(crate) fn load(origin: &Origin) -> Result<Loaded, ConfigError> {
     let config: Config = merged
         .try_into()
         .map_err(|error: toml::de::Error| ConfigError::value("configuration", explain(&error)))?;
-    config.check()?;
+    config.check().map_err(|error| locate(error, &texts, &sources))?;
     Ok(Loaded { config, sources })
 }
 
@@ -98,14 +102,15 @@ fn files(origin: &Origin) -> Result<Vec<PathBuf>, ConfigError> {
 }
 
 /// Reads one file and checks it alone, so that errors name it and the line.
-fn read(path: &Path) -> Result<Table, ConfigError> {
+fn read(path: &Path) -> Result<(Table, String), ConfigError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-    parse(&text).map_err(|error| ConfigError::InFile {
+    let table = parse(&text).map_err(|error| ConfigError::InFile {
         path: path.to_owned(),
         line: line_of(&text, &error),
         message: explain(&error),
-    })
+    })?;
+    Ok((table, text))
 }
 
 fn parse(text: &str) -> Result<Table, toml::de::Error> {
@@ -151,7 +156,7 @@ fn variable(name: &str, value: &str) -> Result<Option<Table>, ConfigError> {
 }
 
 /// `store.max_age` as `COLLECTOR_STORE_MAX_AGE`.
-fn variable_name(key: &str) -> String {
+pub(super) fn variable_name(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "_").to_uppercase())
 }
 

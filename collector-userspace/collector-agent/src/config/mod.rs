@@ -4,6 +4,7 @@
 mod detection;
 mod explain;
 mod layers;
+mod place;
 #[cfg(test)]
 mod tests;
 
@@ -354,8 +355,13 @@ fn within<T: PartialOrd + std::fmt::Display + Copy>(
     least: T,
     most: T,
 ) -> Result<(), ConfigError> {
+    in_range(value, least, most).map_err(|message| ConfigError::value(key, message))
+}
+
+/// Says what is wrong with a value that is not between these two.
+fn in_range<T: PartialOrd + std::fmt::Display + Copy>(value: T, least: T, most: T) -> Result<(), String> {
     if value < least || value > most {
-        return Err(ConfigError::value(key, format!("is {value}: it must be between {least} and {most}")));
+        return Err(format!("is {value}: it must be between {least} and {most}"));
     }
     Ok(())
 }

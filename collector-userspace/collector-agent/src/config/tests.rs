@@ -174,15 +174,52 @@ fn mistakes_in_files_are_explained_with_place_and_suggestion() {
     assert!(error("[store\n").starts_with("DIR/collector.toml:1: "));
     assert_eq!(
         error("[capture.rings]\nfile = 100\n"),
-        "capture.rings.file is 100: it must be between 4KiB and 1GiB"
+        "DIR/collector.toml:2: capture.rings.file is 100: it must be between 4KiB and 1GiB"
     );
     assert_eq!(
         error("[performance]\ninterval = \"50ms\"\n"),
-        "performance.interval is 50ms: it must be between 100ms and 1h"
+        "DIR/collector.toml:2: performance.interval is 50ms: it must be between 100ms and 1h"
     );
     assert_eq!(
         error("[capture]\nsources = []\n"),
-        "capture.sources is empty: name at least one of process, network, file and performance"
+        "DIR/collector.toml:2: capture.sources is empty: name at least one of process, network, file and performance"
+    );
+}
+
+#[test]
+fn a_value_that_does_not_fit_the_others_is_found_in_its_file() {
+    let condition =
+        |id: &str, sql: &str| format!("[[triggers.conditions]]\nid = \"{id}\"\nsql = \"{sql}\"\n");
+    let fixture = || {
+        Fixture::new()
+            .file("collector.toml", &condition("a", "uid = 0"))
+            .file("conf.d/1.toml", &format!("\n{}\n{}", condition("b", "uid = 1"), condition("c", "uid = 2")))
+    };
+    let error = |text: &str| fixture().file("conf.d/2.toml", text).error();
+    assert_eq!(
+        error(&format!("# mine\n{}", condition("b", "uid = 0"))),
+        "DIR/conf.d/2.toml:3: triggers.conditions \"b\": there is another condition with this id: rename one"
+    );
+    assert_eq!(
+        error("triggers.conditions = [{ id = \"x\",\n sql = \"uit = 0\" }]"),
+        "DIR/conf.d/2.toml:1: triggers.conditions \"x\": sql, line 1, column 1: there is no field `uit`; did you mean `uid`?"
+    );
+    assert_eq!(
+        error("[[triggers.conditions]]\n\nsql = \"uid = 0\"\n"),
+        "DIR/conf.d/2.toml:3: triggers.conditions \"\": `id` must have 1 to 128 bytes without control characters"
+    );
+    assert_eq!(
+        fixture().file("conf.d/2.toml", "").file("conf.d/1.toml", "[triggers]\nmax_waiting = 0").error(),
+        "DIR/conf.d/1.toml:2: triggers.max_waiting is 0: it must be between 1 and 1048576"
+    );
+    let fixture = fixture().file("conf.d/2.toml", "[triggers]\nmax_waiting = 1");
+    assert_eq!(
+        fixture.variable("COLLECTOR_TRIGGERS_MAX_WAITING", "0").error(),
+        "environment variable COLLECTOR_TRIGGERS_MAX_WAITING: triggers.max_waiting is 0: it must be between 1 and 1048576"
+    );
+    assert_eq!(
+        error("[triggers.conditions]\nid = \"x\"\n"),
+        "DIR/conf.d/2.toml:1: this is a list of tables: put its name in double brackets, `[[…]]`"
     );
 }
 
@@ -256,21 +293,37 @@ fn conditions_and_rules_that_cannot_work_are_named() {
             condition("sql = \"uid = 0\"\nprocess_name = \"x\""),
             "triggers.conditions \"c\": it must have exactly",
         ),
-        (condition("sql = \"banana = 0\""), "triggers.conditions condition \"c\""),
-        (condition("sql = \"uid = \""), "triggers.conditions condition \"c\""),
-        (condition("process_name = \"\""), "triggers.conditions condition \"c\""),
+        (condition("sql = \"banana = 0\""), "triggers.conditions \"c\": "),
+        (condition("sql = \"uid = \""), "triggers.conditions \"c\": "),
+        (condition("process_name = \"\""), "triggers.conditions \"c\": "),
         (condition("sql = \"uid = 0\"\nchain = \"x\""), "triggers.conditions \"c\": there is no chain \"x\""),
         (
             condition("sql = \"uid = 0\"\nseverity = \"high\"")
                 + "[[analysis.chains]]\nid = \"verdict\"\nstages = [\"collection\"]",
-            "triggers.conditions \"c\" has a severity, but its chain \"verdict\" has no stage `alerting`",
+            "triggers.conditions \"c\": it has a severity, but its chain \"verdict\" has no stage `alerting`",
         ),
-        (condition("sql = \"uid = 0\"") + &condition("sql = \"uid = 1\""), "triggers.conditions"),
+        (
+            condition("sql = \"uid = 0\"") + &condition("sql = \"uid = 1\""),
+            "triggers.conditions \"c\": there is another condition with this id",
+        ),
+        (
+            condition("sql = \"uid = 0\"\nseverity = \"low\"")
+                + "[[analysis.rules]]\nid = \"c\"\nseverity = \"low\"\npaths = [\"/x\"]",
+            "analysis.rules \"c\": there is another rule, or a condition with a severity, with this id",
+        ),
+        ("[[analysis.chains]]\nstages = [\"collection\"]".to_owned(), "analysis.chains \"\": `id` must have"),
+        (
+            condition("sql = \"uid = 0\"") + "[[analysis.chains]]\nid = \"verdict\"\ntime_limit = \"5s\"",
+            "analysis.chains \"verdict\": time_limit 5s leaves no time for a verdict after analysis.hash_time_limit",
+        ),
         (
             "[[analysis.rules]]\nid = \"r\"\nseverity = \"low\"".to_owned(),
             "analysis.rules \"r\": it must have",
         ),
-        ("[[analysis.rules]]\nid = \"r\"\nseverity = \"low\"\npaths = [\"tmp\"]".to_owned(), "analysis"),
+        (
+            "[[analysis.rules]]\nid = \"r\"\nseverity = \"low\"\npaths = [\"tmp\"]".to_owned(),
+            "analysis.rules \"r\": the path \"tmp\" is not absolute",
+        ),
         (
             "[[analysis.chains]]\nid = \"x\"\nstages = [\"alerting\", \"detection\"]".to_owned(),
             "analysis.chains \"x\": stages has `alerting` without `detection` before it",
@@ -278,7 +331,7 @@ fn conditions_and_rules_that_cannot_work_are_named() {
         ("[[analysis.chains]]\nid = \"x\"\nstages = []".to_owned(), "analysis.chains \"x\": stages is empty"),
         (
             "[[analysis.chains]]\nid = \"x\"\n[[analysis.chains]]\nid = \"x\"".to_owned(),
-            "analysis.chains \"x\" is there twice",
+            "analysis.chains \"x\": there is another chain with this id",
         ),
         (
             "[[analysis.chains]]\nid = \"x\"\ntime_limit = \"0s\"".to_owned(),
