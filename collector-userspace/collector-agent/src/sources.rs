@@ -83,6 +83,11 @@ impl Sources {
         self.counters.clone()
     }
 
+    /// Whether `/proc` is polled for processes, connections or both.
+    pub(crate) fn polls(&self) -> bool {
+        self.polling.is_some()
+    }
+
     /// What serves which kind.
     pub(crate) fn plan(&self) -> Vec<PlannedKind> {
         let mut plan = self.kernel.as_ref().map(Running::plan).unwrap_or_default();

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use super::Context;
 use crate::cli::ConfigCommand;
-use crate::config::{DEFAULTS, Loaded, Origin, load};
+use crate::config::{DEFAULTS, Loaded, Mode, Origin, load};
 use crate::failure::{Failure, Kind};
-use crate::output::print;
+use crate::output::{message, print};
+use crate::polling;
 
 pub(super) fn run(context: &Context, command: &ConfigCommand) -> Result<(), Failure> {
     match command {
@@ -25,7 +26,12 @@ fn check(context: &Context, file: Option<&Path>) -> Result<(), Failure> {
         Some(file) => Origin { named: Some(file.to_owned()), ..Origin::default() },
         None => context.origin.clone(),
     };
-    let Loaded { sources, .. } = load(&origin).map_err(|error| Failure::new(Kind::Usage, error))?;
+    let Loaded { config, sources } = load(&origin).map_err(|error| Failure::new(Kind::Usage, error))?;
+    let polled = config.capture.mode == Mode::Procfs;
+    let plan = if polled { polling::plan(&config.capture.sources) } else { Vec::new() };
+    for doubt in config.doubts(polled, &plan) {
+        message(format_args!("warning: {doubt}"));
+    }
     let what = if sources.is_empty() { "defaults only".to_owned() } else { sources.join(", ") };
     Ok(print(&format!("configuration is valid: {what}\n"))?)
 }

@@ -42,6 +42,9 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
     }
     let mut sources = Sources::start(&config, &kernel)?;
     session.register(sources.take())?;
+    for doubt in config.doubts(sources.polls(), &sources.plan()) {
+        message(format_args!("warning: {doubt}"));
+    }
     release_memory();
     for planned in sources.plan() {
         for lack in &planned.lacks {

@@ -1,6 +1,7 @@
 //! What to look for and what to do then: `[triggers]` and `[analysis]`.
 
 mod build;
+mod unmet;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use collector_core::analysis::Digest;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use build::Detection;
+pub(crate) use unmet::unmet;
 
 use super::{Queue, seconds};
 use crate::units::{Bytes, Span};

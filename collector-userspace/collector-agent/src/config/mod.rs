@@ -14,10 +14,11 @@ use std::time::Duration;
 use collector_sources::performance::PerformanceConfigError;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use detection::{Analysis, Detection, Triggers};
+pub(crate) use detection::{Analysis, Detection, Triggers, unmet};
 pub(crate) use explain::ConfigError;
 pub(crate) use layers::{Loaded, Origin, load};
 
+use crate::capture::PlannedKind;
 use crate::units::{Bytes, Span};
 
 /// The defaults, as the file that `collector config print-defaults` prints.
@@ -94,6 +95,12 @@ impl Source {
 }
 
 impl Capture {
+    /// Whether the sources that are asked for have this kind of events.
+    fn asks_for(&self, kind: &str) -> bool {
+        let domain = kind.split('.').next().unwrap_or_default();
+        domain == "loss" || self.sources.iter().any(|source| source.name() == domain)
+    }
+
     /// Whether something is wanted that kernel programs send.
     pub(crate) fn needs_kernel(&self) -> bool {
         self.sources.iter().any(|source| *source != Source::Performance)
@@ -295,6 +302,22 @@ impl Default for Log {
 }
 
 impl Config {
+    /// What is valid and yet to no effect, in words. `polled` says whether `/proc` is polled, and `plan` how the kinds fare that
+    /// have limits here.
+    pub(crate) fn doubts(&self, polled: bool, plan: &[PlannedKind]) -> Vec<String> {
+        let Self { capture, triggers, analysis, .. } = self;
+        let Ok(Some(detection)) = Detection::new(triggers, analysis) else {
+            let is_idle = triggers.conditions.is_empty() && !analysis.rules.is_empty();
+            let doubt = "analysis.rules are never asked: no [[triggers.conditions]] start a chain";
+            return is_idle.then(|| doubt.to_owned()).into_iter().collect();
+        };
+        let is_measured = polled || capture.sources.contains(&Source::Performance);
+        unmet(triggers, &detection.manager, is_measured, |kind| {
+            let planned = plan.iter().find(|planned| planned.kind == kind);
+            capture.asks_for(kind) && planned.is_none_or(|planned| planned.captured)
+        })
+    }
+
     /// Checks what types alone cannot: the first value that cannot work, by key.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let Self { capture, performance, output, store, triggers, analysis, agent, log: _ } = self;

@@ -42,3 +42,40 @@ fn misspelt_variable_is_an_error() {
     let ran = crate::Ran::of(command.env("COLLECTOR_STORE_MAXAGE", "1d").output().unwrap());
     ran.fails(2, "did you mean COLLECTOR_STORE_MAX_AGE?");
 }
+
+#[test]
+fn conditions_that_are_never_met_are_pointed_out() {
+    let fixture = Fixture::new();
+    let check = |text_: &str| {
+        let file = fixture.file("conditions.toml", text_);
+        let checked = fixture.run(&["config", "check", text(&file)]).succeeds();
+        checked.err.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let condition = |id: &str, when: &str| format!("[[triggers.conditions]]\nid = \"{id}\"\n{when}\n");
+    let usage = condition("usage", "usage_above = { cpu_percent = 90, memory = \"1GiB\" }");
+    let file = condition("file", "sql = \"kind = 'file.create'\"");
+    let fine =
+        condition("exec", "sql = \"kind = 'process.exec'\"") + &condition("any", "process_name = \"x\"");
+    assert_eq!(check(&fine), [""; 0]);
+    assert_eq!(check(&(file.clone() + &fine)), [""; 0]);
+    assert_eq!(
+        check(&(usage.clone() + &file + &fine + "[capture]\nsources = [\"process\"]\n")),
+        [
+            "warning: triggers.conditions \"usage\" is never met: nothing measures processes: add `performance` to capture.sources",
+            "warning: triggers.conditions \"file\" is never met: file.create is not captured",
+        ]
+    );
+    assert_eq!(check(&(usage.clone() + "[capture]\nsources = [\"performance\"]\n")), [""; 0]);
+    assert_eq!(
+        check(&(usage + &file + "[capture]\nmode = \"procfs\"\n")),
+        ["warning: triggers.conditions \"file\" is never met: file.create is not captured"]
+    );
+    assert_eq!(
+        check(&condition("own", "sql = \"kind = 'alert'\"")),
+        ["warning: triggers.conditions \"own\" is never met: no event that is looked at can be like that"]
+    );
+    assert_eq!(
+        check("[[analysis.rules]]\nid = \"r\"\nseverity = \"low\"\npaths = [\"/x\"]\n"),
+        ["warning: analysis.rules are never asked: no [[triggers.conditions]] start a chain"]
+    );
+}

@@ -149,6 +149,12 @@ impl Conditions {
         self.entries.values().flat_map(|entry| entry.kinds.iter().copied()).collect()
     }
 
+    /// The kinds of events that can meet this one.
+    pub(super) fn kinds_of(&self, id: &str) -> Option<BTreeSet<&'static str>> {
+        let entry = self.entries.get(self.places.get(id)?)?;
+        Some(entry.kinds.iter().copied().collect())
+    }
+
     /// How often each was met.
     pub(super) fn matches(&self) -> BTreeMap<String, u64> {
         let count = |entry: &Entry| (entry.condition.id.clone(), entry.met.load(Ordering::Relaxed));

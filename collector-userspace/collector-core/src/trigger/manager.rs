@@ -119,8 +119,17 @@ impl TriggerManager {
     #[must_use]
     pub fn kinds(&self) -> BTreeSet<&'static str> {
         let mut kinds = self.shared.conditions.read().unwrap_or_else(PoisonError::into_inner).kinds();
-        kinds.retain(|kind| !matches!(*kind, "trigger.request" | "alert"));
+        kinds.retain(|kind| is_looked_at(kind));
         kinds
+    }
+
+    /// The kinds of events that can meet one condition, as in [`kinds`](Self::kinds); `None` if there is no condition of this
+    /// id. One without any is never met.
+    #[must_use]
+    pub fn kinds_of(&self, id: &str) -> Option<BTreeSet<&'static str>> {
+        let mut kinds = self.shared.conditions.read().unwrap_or_else(PoisonError::into_inner).kinds_of(id)?;
+        kinds.retain(|kind| is_looked_at(kind));
+        Some(kinds)
     }
 
     /// Makes a predicate known under a name, for [`Custom`](super::ConditionType::Custom) conditions that are registered afterwards.
@@ -200,6 +209,11 @@ impl fmt::Debug for TriggerManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TriggerManager").field("config", &self.shared.config).finish_non_exhaustive()
     }
+}
+
+/// Whether events of this kind are looked at: what a trigger leads to must not lead to triggers.
+fn is_looked_at(kind: &str) -> bool {
+    !matches!(kind, "trigger.request" | "alert")
 }
 
 impl Shared {

@@ -490,7 +490,8 @@ fn the_kinds_are_those_that_can_meet_a_condition() {
     let kinds = |id: &str, condition_type| {
         manager.register_condition(condition(id, condition_type)).unwrap();
         let kinds: Vec<_> = manager.kinds().into_iter().collect();
-        assert!(manager.unregister_condition(id));
+        assert!(manager.kinds_of(id).unwrap().into_iter().eq(kinds.iter().copied()));
+        assert!(manager.unregister_condition(id) && manager.kinds_of(id).is_none());
         kinds
     };
     let exec = "kind = 'process.exec' AND executable LIKE '/tmp/%'".to_owned();
