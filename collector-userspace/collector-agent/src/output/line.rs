@@ -125,6 +125,24 @@ pub(crate) fn width(text: &str) -> usize {
     text.chars().map(columns_of).sum()
 }
 
+/// The words of `text` in lines of at most `max` columns; a longer word has a line of its own.
+pub(crate) fn wrap(text: &str, max: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        if let Some(line) =
+            lines.last_mut().filter(|line| line.is_empty() || width(line) + 1 + width(word) <= max)
+        {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
+}
+
 /// East Asian characters and pictographs take two columns. A rough table: an error costs a column, not more.
 const fn columns_of(ch: char) -> usize {
     match ch as u32 {
@@ -153,6 +171,14 @@ mod tests {
         let mut out = Vec::new();
         line.finish(&mut out, max, color);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn words_are_wrapped_between_them() {
+        assert_eq!(wrap("a bc def  gh", 4), ["a bc", "def", "gh"]);
+        assert_eq!(wrap("a verylongword b", 4), ["a", "verylongword", "b"]);
+        assert_eq!(wrap("", 4), [""]);
+        assert_eq!(wrap("a b", usize::MAX), ["a b"]);
     }
 
     #[test]

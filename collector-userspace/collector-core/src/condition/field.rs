@@ -90,7 +90,7 @@ const RESULT: &[&str] = &["process.exit", "network", "file"];
 const EXIT: &[&str] = &["process.exit"];
 
 fields! {
-    /// Kind of event, for example `process.exec`: see [`KINDS`](crate::event::KINDS).
+    /// Kind of event, for example `process.exec`.
     Kind "kind" Text EVERY;
     /// When it happened: nanoseconds since 1970, UTC.
     TimeNs "time_ns" Integer EVERY;
