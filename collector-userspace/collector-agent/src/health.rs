@@ -64,11 +64,10 @@ impl HealthTracker {
         } else if missing.is_empty() {
             ComponentHealth::healthy("hooks")
         } else {
-            let reason = format!("not captured on this kernel: {}", missing.join(", "));
+            let reason = format!("not captured here: {}", missing.join(", "));
             ComponentHealth::not_healthy("hooks", HealthStatus::Degraded, reason)
         };
-        let mut parts: Vec<ComponentHealth> =
-            status.plan.is_empty().then_some(()).map_or(vec![hooks], |()| vec![]);
+        let mut parts = if status.plan.is_empty() { Vec::new() } else { vec![hooks] };
         for domain in &status.capture.domains {
             let losses = status.capture.losses.iter();
             let lost: u64 = losses
@@ -249,6 +248,6 @@ mod tests {
         let mut status = status(0);
         status.plan[0].captured = false;
         let report = HealthTracker::default().report(&status, &[], at(0));
-        assert_eq!(troubles(&report), [("hooks", "not captured on this kernel: file.open")]);
+        assert_eq!(troubles(&report), [("hooks", "not captured here: file.open")]);
     }
 }

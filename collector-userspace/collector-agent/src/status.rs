@@ -178,6 +178,14 @@ impl Status {
         (kernel, dropped + outputs + store + self.bus.lost_at_shutdown)
     }
 
+    /// Conditions that were met and came to nothing: dropped by a limit, given up, or, at the end, still waiting.
+    pub(crate) fn unanswered(&self) -> u64 {
+        let Some(detector) = &self.detector else { return 0 };
+        let counts = detector.triggers.totals();
+        let left = if self.ended { counts.pending + counts.running } else { 0 };
+        counts.rate_limited + counts.queue_full + counts.expired + counts.failed + counts.timed_out + left
+    }
+
     /// When it started.
     pub(crate) fn started(&self) -> SystemTime {
         UNIX_EPOCH + Duration::from_nanos(self.started_ns)
@@ -213,10 +221,14 @@ pub(crate) fn write(runtime_dir: &Path, status: &Status) -> std::io::Result<()> 
 
 /// Reads the last status written; `None` if there is none.
 pub(crate) fn read(runtime_dir: &Path) -> std::io::Result<Option<Status>> {
-    match fs::read(path(runtime_dir)) {
-        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+    let path = path(runtime_dir);
+    let said = |error: std::io::Error| {
+        std::io::Error::new(error.kind(), format!("cannot read the status {}: {error}", path.display()))
+    };
+    match fs::read(&path) {
+        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes).map_err(|error| said(error.into()))?)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+        Err(error) => Err(said(error)),
     }
 }
 
@@ -234,6 +246,30 @@ mod tests {
         write(directory.path(), &status).unwrap();
         assert_eq!(read(directory.path()).unwrap(), Some(status));
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_triggers_did_not_come_to_is_counted() {
+        let detector = serde_json::json!({ "triggers": { "collectors": {
+            "a": { "matched": 99, "requested": 50, "succeeded": 40, "deduplicated": 9, "rate_limited": 1, "queue_full": 2 },
+            "b": { "expired": 4, "failed": 8, "timed_out": 16, "pending": 32, "running": 64 },
+        } } });
+        let detector = Some(serde_json::from_value(detector).unwrap());
+        let mut status = Status { detector, ..Status::default() };
+        assert_eq!(status.unanswered(), 1 + 2 + 4 + 8 + 16);
+        status.ended = true;
+        assert_eq!(status.unanswered(), 127);
+    }
+
+    #[test]
+    fn a_damaged_status_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join(FILE);
+        for bytes in [&b""[..], b"{", b"null", b"\xff\x00", br#"{"pid": -1}"#] {
+            fs::write(&file, bytes).unwrap();
+            let error = read(directory.path()).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("cannot read the status {}: ", file.display())), "{error}");
+        }
     }
 
     #[test]

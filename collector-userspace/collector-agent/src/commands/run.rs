@@ -259,9 +259,13 @@ fn summary(status: &Status) -> String {
             format!("{} LOST in the kernel and {} on the way out", human::count(kernel), human::count(later))
         }
     };
+    let unanswered = match status.unanswered() {
+        0 => String::new(),
+        count => format!(", {} matches of conditions NOT ANALYSED", human::count(count)),
+    };
     let cpu = Duration::from_nanos(status.cost.cpu_ns);
     format!(
-        "{} events in {}{kinds}, {lost}; {} of processor time ({:.1} %) after {} to start, {}",
+        "{} events in {}{kinds}, {lost}{unanswered}; {} of processor time ({:.1} %) after {} to start, {}",
         human::count(status.bus.published),
         human::duration(time),
         human::duration(cpu),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use collector_core::analysis::AnalysisStatistics;
-use collector_core::{ComponentHealth, HealthStatus};
+use collector_core::{ComponentHealth, HealthStatus, TriggerStatistics};
 use collector_sources::performance::PerformanceStats;
 
 use super::Context;
@@ -166,7 +166,7 @@ fn capture(out: &mut String, status: &Status) {
             limits.row([planned.kind.clone(), state.to_owned(), lack.clone()]);
         }
     }
-    section(out, "What this kernel does not allow", &limits);
+    section(out, "Not captured, or not in full", &limits);
 }
 
 fn polling(out: &mut String, status: &Status) {
@@ -298,13 +298,28 @@ fn store(out: &mut String, status: &Status) {
     }
 }
 
+/// Conditions that a table names; of more, those that were met most.
+const MAX_CONDITIONS: usize = 30;
+
+fn conditions(out: &mut String, triggers: &TriggerStatistics) {
+    let mut met: Vec<(&String, u64)> = triggers.matches.iter().map(|(id, met)| (id, *met)).collect();
+    met.sort_by_key(|(_, met)| std::cmp::Reverse(*met));
+    let (shown, rest) = met.split_at(met.len().min(MAX_CONDITIONS));
+    let mut table = Table::new(&["condition", ">met"]);
+    for (id, met) in shown {
+        table.row([(*id).clone(), human::count(*met)]);
+    }
+    section(out, &format!("Conditions ({} events looked at)", human::count(triggers.evaluated)), &table);
+    if !rest.is_empty() {
+        let sum = rest.iter().map(|(_, met)| met).sum();
+        let rest = human::count(rest.len() as u64);
+        let _ = writeln!(out, "  and {rest} more, met {} times in all", human::count(sum));
+    }
+}
+
 fn detector(out: &mut String, status: &Status) {
     let Some(DetectorStats { triggers, analysis }) = &status.detector else { return };
-    let mut conditions = Table::new(&["condition", ">met"]);
-    for (id, met) in &triggers.matches {
-        conditions.row([id.clone(), human::count(*met)]);
-    }
-    section(out, &format!("Conditions ({} events looked at)", human::count(triggers.evaluated)), &conditions);
+    conditions(out, triggers);
     let mut chains = Table::new(&[
         "chain",
         ">met",
@@ -335,14 +350,19 @@ fn detector(out: &mut String, status: &Status) {
     }
     section(out, "Chains", &chains);
     let AnalysisStatistics { hasher, alerts, .. } = analysis;
+    let hashed = hasher.requests.saturating_sub(hasher.failures + hasher.cache_hits);
     let _ = writeln!(
         out,
-        "\nAlerts: {} raised, {} could not be; {} hashed ({} of {} files known), {} could not be",
+        "\nAlerts: {} raised, {} not taken by the bus",
         human::count(alerts.delivered),
-        human::count(alerts.refused + alerts.unrouted),
+        human::count(alerts.refused + alerts.unrouted)
+    );
+    let _ = writeln!(
+        out,
+        "Files: {} hashed ({}), {} known from before, {} could not be hashed",
+        human::count(hashed),
         human::bytes(hasher.bytes_hashed),
         human::count(hasher.cache_hits),
-        human::count(hasher.requests),
         human::count(hasher.failures)
     );
     for (name, analyzer) in &analysis.analyzers {
@@ -483,6 +503,18 @@ mod tests {
     #[test]
     fn tables_are_aligned_and_losses_stand_out() {
         insta::assert_snapshot!(render(&status(), true, at(61_000_000_000)));
+    }
+
+    #[test]
+    fn of_many_conditions_those_that_were_met_are_shown() {
+        let matches: BTreeMap<String, u64> = (0..1_000).map(|n| (format!("c{n:03}"), n / 900)).collect();
+        let mut triggers = TriggerStatistics::default();
+        triggers.matches = matches;
+        let mut out = String::new();
+        conditions(&mut out, &triggers);
+        let lines: Vec<&str> = out.lines().collect();
+        assert_eq!(lines.len(), 34, "{out}");
+        assert_eq!((lines[3], lines[33]), ("  c900         1", "  and 970 more, met 70 times in all"));
     }
 
     #[test]
