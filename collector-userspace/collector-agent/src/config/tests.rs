@@ -285,6 +285,14 @@ fn every_way_to_say_when_is_a_condition() {
 }
 
 #[test]
+fn retries_do_not_keep_a_chain_from_other_work() {
+    let config = Config::default();
+    let analysis = config.analysis.config(&[]).unwrap();
+    let pauses: Duration = (0..analysis.max_retry_attempts).map(|_| analysis.max_retry_delay).sum();
+    assert!(pauses <= Duration::from_secs(1), "{pauses:?}");
+}
+
+#[test]
 fn conditions_and_rules_that_cannot_work_are_named() {
     let condition = |rest: &str| format!("[[triggers.conditions]]\nid = \"c\"\n{rest}\n");
     let cases = [
@@ -313,8 +321,8 @@ fn conditions_and_rules_that_cannot_work_are_named() {
         ),
         ("[[analysis.chains]]\nstages = [\"collection\"]".to_owned(), "analysis.chains \"\": `id` must have"),
         (
-            condition("sql = \"uid = 0\"") + "[[analysis.chains]]\nid = \"verdict\"\ntime_limit = \"5s\"",
-            "analysis.chains \"verdict\": time_limit 5s leaves no time for a verdict after analysis.hash_time_limit",
+            condition("sql = \"uid = 0\"") + "[[analysis.chains]]\nid = \"verdict\"\ntime_limit = \"20s\"",
+            "analysis.chains \"verdict\": time_limit 20s must be more than 20s200ms: twice analysis.hash_time_limit",
         ),
         (
             "[[analysis.rules]]\nid = \"r\"\nseverity = \"low\"".to_owned(),

@@ -1,6 +1,7 @@
 //! Making the library's parts of the configuration, and saying which item does not fit.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use collector_core::analysis::{
     AnalysisChainConfig, AnalysisConfigError, HasherConfig, RuleError, RuleMatch, VerdictRule,
@@ -12,7 +13,7 @@ use collector_core::{
 
 use super::super::{ConfigError, in_range, millis, seconds, within};
 use super::{Analysis, Chain, Condition, Finding, Priority, Rule, Stage, Triggers, Usage};
-use crate::units::Bytes;
+use crate::units::{Bytes, Span};
 
 /// The chain that is there without being written down.
 const DEFAULT_CHAIN: &str = "verdict";
@@ -20,6 +21,10 @@ const DEFAULT_CHAIN: &str = "verdict";
 const CONDITIONS: &str = "triggers.conditions";
 const RULES: &str = "analysis.rules";
 const CHAINS: &str = "analysis.chains";
+/// A file that changes while it is hashed is hashed once more, soon. Whoever keeps replacing what he starts would have the
+/// chain to himself otherwise, and nothing else would be judged in time.
+const RETRIES: u32 = 1;
+const RETRY_AFTER: Duration = Duration::from_millis(200);
 /// What is wrong with an id.
 const NO_ID: &str = "`id` must have 1 to 128 bytes without control characters";
 
@@ -178,11 +183,13 @@ impl Analysis {
             );
         }
         chains.retain(|chain| conditions.iter().any(|condition| condition.chain() == chain.id));
-        let hasty = |chain: &&Chain| chain.hashes() && chain.time_limit <= self.hash_time_limit;
+        let hashing = self.hash_time_limit.0 * (RETRIES + 1) + RETRY_AFTER * RETRIES;
+        let hasty = |chain: &&Chain| chain.hashes() && chain.time_limit.0 <= hashing;
         if let Some(chain) = chains.iter().find(hasty) {
             let message = format!(
-                "time_limit {} leaves no time for a verdict after analysis.hash_time_limit, which is {}",
-                chain.time_limit, self.hash_time_limit
+                "time_limit {} must be more than {}: twice analysis.hash_time_limit, as a file that changes is hashed again",
+                chain.time_limit,
+                Span(hashing)
             );
             return Err(chain.wrong(message));
         }
@@ -190,7 +197,10 @@ impl Analysis {
     }
 
     /// The coordinator's configuration, with all reasons for an alert.
-    fn config(&self, conditions: &[Condition]) -> Result<AnalysisChainConfig, ConfigError> {
+    pub(in crate::config) fn config(
+        &self,
+        conditions: &[Condition],
+    ) -> Result<AnalysisChainConfig, ConfigError> {
         let Self { max_concurrent, max_file_size, hash_time_limit, world_writable_places, rules, chains: _ } =
             self;
         within("analysis.max_concurrent", *max_concurrent, 1, 1_000)?;
@@ -215,6 +225,7 @@ impl Analysis {
         let config = AnalysisChainConfig::default()
             .with_max_concurrent_workflows(*max_concurrent)
             .with_hasher(hasher)
+            .with_retries(RETRIES, RETRY_AFTER, RETRY_AFTER)
             .with_rules(all);
         config.validate().map_err(|error| match error {
             AnalysisConfigError::Rule(error) => refused_rule(error),
