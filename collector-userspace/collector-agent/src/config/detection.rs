@@ -65,14 +65,16 @@ pub(crate) enum Finding {
     SuspiciousParentChild,
 }
 
-/// What a process may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// What a process may take: at least one of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct Usage {
     /// Of one processor.
-    pub(crate) cpu_percent: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cpu_percent: Option<u32>,
     /// Resident.
-    pub(crate) memory: Bytes,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) memory: Option<Bytes>,
 }
 
 /// What goes first.

@@ -276,12 +276,14 @@ fn every_way_to_say_when_is_a_condition() {
         "found = \"hash_mismatch\"",
         "found = \"suspicious_parent_child\"",
         "usage_above = { cpu_percent = 90, memory = \"2GiB\" }",
+        "usage_above = { cpu_percent = 90 }",
+        "usage_above = { memory = \"2GiB\" }",
     ]
     .iter()
     .enumerate()
     .map(|(at, when)| format!("[[triggers.conditions]]\nid = \"{at}\"\n{when}\n"))
     .collect();
-    assert_eq!(detection(&text), Ok(7));
+    assert_eq!(detection(&text), Ok(9));
 }
 
 #[test]
@@ -300,6 +302,10 @@ fn conditions_and_rules_that_cannot_work_are_named() {
         (
             condition("sql = \"uid = 0\"\nprocess_name = \"x\""),
             "triggers.conditions \"c\": it must have exactly",
+        ),
+        (
+            condition("usage_above = {}"),
+            "triggers.conditions \"c\": `usage_above` must have `cpu_percent`, `memory` or both",
         ),
         (condition("sql = \"banana = 0\""), "triggers.conditions \"c\": "),
         (condition("sql = \"uid = \""), "triggers.conditions \"c\": "),

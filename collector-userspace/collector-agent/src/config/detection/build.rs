@@ -124,8 +124,9 @@ impl Condition {
             Finding::SuspiciousParentChild => ConditionType::SuspiciousParentChild,
         };
         let usage = |usage: &Usage| ConditionType::ResourceAnomaly {
-            cpu_threshold: f64::from(usage.cpu_percent),
-            memory_threshold: usage.memory.0,
+            // What is not limited is never above.
+            cpu_threshold: usage.cpu_percent.map_or(f64::MAX, f64::from),
+            memory_threshold: usage.memory.map_or(u64::MAX, |memory| memory.0),
         };
         let given = [
             self.sql.clone().map(ConditionType::Sql),
@@ -139,6 +140,9 @@ impl Condition {
             let names = "`sql`, `process_name`, `executable`, `found` and `usage_above`";
             return wrong(format!("it must have exactly one of {names}"));
         };
+        if self.usage_above == Some(Usage::default()) {
+            return wrong("`usage_above` must have `cpu_percent`, `memory` or both".to_owned());
+        }
         Ok(TriggerCondition {
             id: self.id.clone(),
             description: self.description.clone(),
