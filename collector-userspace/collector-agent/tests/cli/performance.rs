@@ -57,7 +57,7 @@ fn samples_are_shown_and_kept() {
     let fixture = Fixture::new();
     let config = fixture.file("quick.toml", QUICK);
     let (runtime_dir, database) = (fixture.path("run"), fixture.path("x.db"));
-    let arguments = ["run", "--config", text(&config), "--sources", "performance", "--duration", "500ms"];
+    let arguments = ["run", "--config", text(&config), "--sources", "performance", "--duration", "2s"];
     let places = ["--db", text(&database), "--runtime-dir", text(&runtime_dir)];
     let ran = fixture.run(&[&arguments[..], &places].concat()).succeeds();
     let line = ran.out.lines().find(|line| line.contains("collector memory_usage"));
