@@ -103,8 +103,14 @@ fn files(origin: &Origin) -> Result<Vec<PathBuf>, ConfigError> {
 
 /// Reads one file and checks it alone, so that errors name it and the line.
 fn read(path: &Path) -> Result<(Table, String), ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    let bytes =
+        std::fs::read(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let line = error.as_bytes().iter().take(valid).filter(|byte| **byte == b'\n').count() + 1;
+        let message = "this line has bytes that are not UTF-8".to_owned();
+        ConfigError::InFile { path: path.to_owned(), line: Some(line), message }
+    })?;
     let table = parse(&text).map_err(|error| ConfigError::InFile {
         path: path.to_owned(),
         line: line_of(&text, &error),

@@ -17,7 +17,7 @@ impl Fixture {
         Self { directory, origin }
     }
 
-    fn file(self, name: &str, text: &str) -> Self {
+    fn file(self, name: &str, text: impl AsRef<[u8]>) -> Self {
         let path = self.directory.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
@@ -172,6 +172,10 @@ fn mistakes_in_files_are_explained_with_place_and_suggestion() {
         "DIR/collector.toml:3: \"soon\" is not a duration: write it like 250ms, 10s, 5m, 1h30m or 7d"
     );
     assert!(error("[store\n").starts_with("DIR/collector.toml:1: "));
+    assert_eq!(
+        Fixture::new().file("collector.toml", b"[log]\n# \xc3\xa4\n# \xe4\n").error(),
+        "DIR/collector.toml:3: this line has bytes that are not UTF-8"
+    );
     assert_eq!(
         error("[capture.rings]\nfile = 100\n"),
         "DIR/collector.toml:2: capture.rings.file is 100: it must be between 4KiB and 1GiB"
