@@ -298,6 +298,9 @@ impl Pretty {
         if let Some(sha256) = &event.sha256 {
             line.style(Style::Dim).push(" sha256 ").foreign(sha256);
         }
+        for (at, rule) in event.unasked.iter().enumerate() {
+            line.style(Style::Dim).push(if at == 0 { " not asked: " } else { ", " }).foreign(rule);
+        }
     }
 
     fn trigger(&mut self, event: &TriggerRequest) {
@@ -310,7 +313,9 @@ impl Pretty {
             .push(" → ")
             .style(Style::Plain)
             .foreign(&event.target_collector);
-        if let Some(path) = &event.target_path {
+        if let Some(bytes) = &event.target_bytes {
+            line.push(" ").foreign(bytes.as_bytes());
+        } else if let Some(path) = &event.target_path {
             line.push(" ").foreign(path);
         }
     }

@@ -206,10 +206,15 @@ fn trigger(text: &str) -> TriggerRequest {
 #[test]
 fn alerts_and_triggers_say_what_and_why() {
     let little = AlertEvent { severity: AlertSeverity::Low, timestamp: time(), ..AlertEvent::default() };
+    let unasked = vec!["known-bad".to_owned(), "bad\x1b".to_owned()];
+    let gone = AlertEvent { unasked, sha256: None, ..alert("from-tmp") };
+    let bytes = TriggerRequest { target_bytes: Some(b"/tmp/\xff"[..].into()), ..trigger("from-tmp") };
     let events = [
         CollectionEvent::TriggerRequest(trigger("from-tmp")),
         CollectionEvent::Alert(alert("from-tmp")),
         CollectionEvent::Alert(little),
+        CollectionEvent::Alert(gone),
+        CollectionEvent::TriggerRequest(bytes),
         CollectionEvent::TriggerRequest(TriggerRequest { timestamp: time(), ..TriggerRequest::default() }),
     ];
     insta::assert_snapshot!(render(&events, false, None));
