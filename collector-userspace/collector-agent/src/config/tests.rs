@@ -196,8 +196,8 @@ fn a_value_that_does_not_fit_the_others_is_found_in_its_file() {
         |id: &str, sql: &str| format!("[[triggers.conditions]]\nid = \"{id}\"\nsql = \"{sql}\"\n");
     let fixture = || {
         Fixture::new()
-            .file("collector.toml", &condition("a", "uid = 0"))
-            .file("conf.d/1.toml", &format!("\n{}\n{}", condition("b", "uid = 1"), condition("c", "uid = 2")))
+            .file("collector.toml", condition("a", "uid = 0"))
+            .file("conf.d/1.toml", format!("\n{}\n{}", condition("b", "uid = 1"), condition("c", "uid = 2")))
     };
     let error = |text: &str| fixture().file("conf.d/2.toml", text).error();
     assert_eq!(
@@ -366,7 +366,7 @@ fn conditions_and_rules_that_cannot_work_are_named() {
 fn conditions_of_several_files_are_joined() {
     let condition = |id: &str| format!("[[triggers.conditions]]\nid = \"{id}\"\nsql = \"uid = 0\"\n");
     let config =
-        Fixture::new().file("collector.toml", &condition("a")).file("conf.d/b.toml", &condition("b")).load();
+        Fixture::new().file("collector.toml", condition("a")).file("conf.d/b.toml", condition("b")).load();
     let ids: Vec<_> = config.triggers.conditions.iter().map(|condition| &*condition.id).collect();
     assert_eq!(ids, ["a", "b"]);
 }
