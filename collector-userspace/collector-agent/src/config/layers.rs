@@ -48,7 +48,10 @@ pub(crate) struct Loaded {
 
 /// Loads and checks the configuration.
 pub(crate) fn load(origin: &Origin) -> Result<Loaded, ConfigError> {
-    let mut merged = Table::new();
+    let whole = |error: String| ConfigError::value("configuration", error);
+    // The lowest layer in full: a section that sets one key keeps its own defaults for the others.
+    let defaults = Table::try_from(Config::default());
+    let mut merged = defaults.map_err(|error| whole(error.to_string()))?;
     let mut sources = Vec::new();
     let mut texts: Vec<Read> = Vec::new();
     for path in files(origin)? {
@@ -70,9 +73,7 @@ pub(crate) fn load(origin: &Origin) -> Result<Loaded, ConfigError> {
         }
     }
     // Each layer was checked alone, so that this cannot fail but for a combination nobody thought of.
-    let config: Config = merged
-        .try_into()
-        .map_err(|error: toml::de::Error| ConfigError::value("configuration", explain(&error)))?;
+    let config: Config = merged.try_into().map_err(|error| whole(explain(&error)))?;
     config.check().map_err(|error| locate(error, &texts, &sources))?;
     Ok(Loaded { config, sources })
 }

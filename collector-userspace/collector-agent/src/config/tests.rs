@@ -110,6 +110,15 @@ fn later_layers_win_key_by_key() {
 }
 
 #[test]
+fn a_section_that_sets_one_key_keeps_its_own_defaults_for_the_others() {
+    let text = "[store.queue]\noverflow = \"drop_newest\"\n[triggers.queue]\ncapacity = 5\n";
+    let mut expected = Config::default();
+    expected.store.queue.overflow = Overflow::DropNewest;
+    expected.triggers.queue.capacity = 5;
+    assert_eq!(Fixture::new().file("collector.toml", text).load(), expected);
+}
+
+#[test]
 fn named_file_replaces_the_default_ones_and_must_exist() {
     let mut fixture = Fixture::new()
         .file("collector.toml", "[log]\nlevel = \"debug\"\n")
