@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use build::Detection;
 pub(crate) use unmet::unmet;
 
-use super::{Queue, seconds};
+use super::{Overflow, Queue, seconds};
 use crate::units::{Bytes, Span};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,7 +151,9 @@ impl Default for Triggers {
             repeat_after: seconds(300),
             max_waiting: 1_000,
             give_up_after: seconds(30),
-            queue: Queue::default(),
+            // Whoever makes conditions slow, with long arguments for example, must not make the capture wait: the kernel
+            // would lose events then, for everybody.
+            queue: Queue { overflow: Overflow::DropOldest, ..Queue::default() },
             conditions: Vec::new(),
         }
     }

@@ -300,6 +300,11 @@ fn every_way_to_say_when_is_a_condition() {
 }
 
 #[test]
+fn slow_conditions_do_not_make_the_capture_wait() {
+    assert_eq!(Config::default().triggers.queue.overflow, Overflow::DropOldest);
+}
+
+#[test]
 fn retries_do_not_keep_a_chain_from_other_work() {
     let config = Config::default();
     let analysis = config.analysis.config(&[]).unwrap();
