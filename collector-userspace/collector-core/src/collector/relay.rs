@@ -6,7 +6,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -25,7 +25,8 @@ const LOOK: Duration = Duration::from_millis(250);
 
 type Pump = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The pump, wherever it is polled. Whoever polls it last is woken next.
+/// The pump, wherever it is polled. Whoever polls it last is woken next, so home must not poll it any more once the stand-by has
+/// taken it over: home can go at any moment, and nobody would be woken then.
 #[derive(Clone)]
 pub(super) struct Relay {
     shared: Arc<Shared>,
@@ -36,6 +37,8 @@ struct Shared {
     /// The run's runtime. The pump's timers belong to it wherever the pump is polled: it outlives the source's, and nothing a
     /// source does keeps it from turning.
     runtime: Handle,
+    /// The stand-by has it, for good. Set and asked under the lock of the pump.
+    taken_over: AtomicBool,
     /// Times home has polled, without end.
     polled_at_home: AtomicU64,
     /// Asks home to poll once.
@@ -50,6 +53,7 @@ impl Relay {
         let shared = Shared {
             pump: Mutex::new(Some(Box::pin(pump))),
             runtime: Handle::current(),
+            taken_over: AtomicBool::new(false),
             polled_at_home: AtomicU64::new(0),
             nudge: Notify::new(),
             left: Notify::new(),
@@ -66,7 +70,7 @@ impl Relay {
             loop {
                 let pump = poll_fn(|context| {
                     self.shared.polled_at_home.fetch_add(1, Ordering::Relaxed);
-                    self.poll(context)
+                    self.poll(context, Place::Home)
                 });
                 tokio::select! {
                     () = pump => return,
@@ -111,11 +115,16 @@ impl Relay {
                 self.shared.nudge.notify_one();
             }
         }
-        poll_fn(|context| self.poll(context)).await;
+        poll_fn(|context| self.poll(context, Place::StandBy)).await;
     }
 
-    fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll(&self, context: &mut Context<'_>, place: Place) -> Poll<()> {
         let mut pump = self.shared.pump.lock().unwrap_or_else(PoisonError::into_inner);
+        match place {
+            Place::StandBy => self.shared.taken_over.store(true, Ordering::Relaxed),
+            Place::Home if self.shared.taken_over.load(Ordering::Relaxed) => return Poll::Ready(()),
+            Place::Home => {}
+        }
         let Some(future) = &mut *pump else { return Poll::Ready(()) };
         let _on_the_runs_runtime = self.shared.runtime.enter();
         let poll = future.as_mut().poll(context);
@@ -124,6 +133,13 @@ impl Relay {
         }
         poll
     }
+}
+
+/// Who polls.
+#[derive(Clone, Copy)]
+enum Place {
+    Home,
+    StandBy,
 }
 
 /// Tells the stand-by when it is dropped.

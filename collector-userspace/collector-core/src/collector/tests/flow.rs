@@ -62,6 +62,32 @@ async fn what_a_source_sent_before_it_blocks_its_thread_arrives_meanwhile() {
 }
 
 #[tokio::test]
+async fn a_source_that_has_blocked_its_thread_for_a_while_is_heard_to_its_end() {
+    let (unblock, blocked) = std_mpsc::channel::<()>();
+    let blocked = Mutex::new(Some(blocked));
+    let source = ScriptedSource::new("blocks").then(move |tx, _| {
+        let blocked = blocked.lock().unwrap().take().unwrap();
+        async move {
+            tx.try_send(process(0))?;
+            let _ = blocked.recv();
+            // Time for everything that waits on this thread to go on.
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            tx.send(process(1)).await?;
+            Ok(())
+        }
+    });
+    let collector = collector_of(quiet().with_shutdown_timeout(AGES), [source]);
+    let mut subscription = subscribed(&collector).await;
+    let run = tokio::spawn(collector.run());
+    assert_eq!(pids_of(&collect(&mut subscription, 1, SLACK).await.unwrap()), [0]);
+    unblock.send(()).unwrap();
+    assert_eq!(pids_until_the_end(&mut subscription).await, [1]);
+    run.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn what_waits_for_a_full_subscriber_outlives_its_source() {
     let collector = collector_of(quiet(), [sender("short", 0..100)]);
     let mut subscription = cramped(&collector, AGES).await;
