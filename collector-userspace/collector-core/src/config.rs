@@ -13,6 +13,9 @@ const MAX_COMPONENT_NAME: usize = 128;
 /// Longest duration that is taken for meant: a year. Far from where clocks overflow.
 pub(crate) const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// Most of anything that memory is needed for.
+const MAX_COUNT: usize = 1 << 24;
+
 /// How a [`Collector`](crate::Collector) behaves. Every default is valid, and every field can be changed alone.
 ///
 /// ```
@@ -39,9 +42,9 @@ pub struct CollectorConfig {
     pub component_name: String,
     /// Most sources that may be registered. Default 16.
     pub max_event_sources: usize,
-    /// Events each source may be ahead of the bus before it has to wait. Default 1000.
+    /// Events each source may be ahead of the bus before it has to wait; up to 16,777,216. Default 1000.
     pub event_buffer_size: usize,
-    /// Most events handed to the bus in one go. Default 100. It does not delay events: a batch is what is there.
+    /// Most events handed to the bus in one go; up to 16,777,216. Default 100. It does not delay events: a batch is what is there.
     pub max_batch_size: usize,
     /// Longest time from the wish to stop until [`run`](crate::Collector::run) returns. Default 30 s.
     #[serde(with = "duration")]
@@ -92,6 +95,16 @@ pub enum ConfigError {
         field: &'static str,
         /// The smallest sensible value.
         least: &'static str,
+    },
+    /// A number is so large that it must be a mistake.
+    #[error("{field} is {value}; it may be {most} at most")]
+    TooLarge {
+        /// The field.
+        field: &'static str,
+        /// The value.
+        value: usize,
+        /// The largest allowed value.
+        most: usize,
     },
     /// A duration is so long that it must be a mistake.
     #[error("{field} is {seconds} s; it may be a year at most")]
@@ -228,6 +241,11 @@ impl CollectorConfig {
         if let Some((field, _)) = numbers.into_iter().find(|(_, number)| *number == 0) {
             return Err(ConfigError::Zero { field, least: "1" });
         }
+        // A limit alone needs no memory.
+        let large = numbers.into_iter().skip(1).find(|(_, number)| *number > MAX_COUNT);
+        if let Some((field, value)) = large {
+            return Err(ConfigError::TooLarge { field, value, most: MAX_COUNT });
+        }
         let durations = [
             ("shutdown_timeout", shutdown_timeout),
             ("health_check_interval", health_check_interval),
@@ -282,6 +300,11 @@ mod tests {
             (CollectorConfig::new().with_max_event_sources(0), "max_event_sources is 0"),
             (CollectorConfig::new().with_event_buffer_size(0), "event_buffer_size is 0"),
             (CollectorConfig::new().with_max_batch_size(0), "max_batch_size is 0"),
+            (
+                CollectorConfig::new().with_event_buffer_size(usize::MAX),
+                "event_buffer_size is 18446744073709551615; it may be 16777216 at most",
+            ),
+            (CollectorConfig::new().with_max_batch_size(MAX_COUNT + 1), "max_batch_size is 16777217; it may"),
             (CollectorConfig::new().with_shutdown_timeout(none), "shutdown_timeout is 0"),
             (CollectorConfig::new().with_health_check_interval(none), "health_check_interval is 0"),
             (CollectorConfig::new().with_startup_timeout(none), "startup_timeout is 0"),

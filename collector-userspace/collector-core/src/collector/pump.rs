@@ -9,6 +9,9 @@ use super::lane::Lane;
 use crate::bus::LocalEventBus;
 use crate::event::CollectionEvent;
 
+/// Events there is room for from the start.
+const FIRST_BATCH: usize = 128;
+
 /// What the run wants of the pumps; later ones include earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum PumpOrder {
@@ -65,7 +68,8 @@ pub(super) async fn pump(
     log_batches: bool,
 ) {
     let mut intake = Intake { lane: Arc::clone(&lane), rx, publishing: 0 };
-    let mut batch = Vec::with_capacity(max_batch);
+    // Grows to what comes: the limit may be far beyond that.
+    let mut batch = Vec::with_capacity(max_batch.min(FIRST_BATCH));
     let mut seen = PumpOrder::Run;
     loop {
         tokio::select! {
