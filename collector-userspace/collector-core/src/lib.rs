@@ -34,6 +34,7 @@ mod instance;
 pub mod ipc;
 pub mod json;
 pub mod monitor;
+mod panics;
 mod source;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

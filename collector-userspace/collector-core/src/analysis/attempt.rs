@@ -1,6 +1,5 @@
 //! Running one stage: attempts, each under a timeout, with growing pauses between them.
 
-use std::any::Any;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +12,7 @@ use super::execution::Execution;
 use super::registry::Registered;
 use super::report::StageState;
 use super::statistics::{AttemptEnd, AttemptTally};
+use crate::panics::message_of;
 
 /// A stage that is to be run.
 pub(super) struct Task {
@@ -118,18 +118,11 @@ async fn run_attempt(task: &Task, attempt: u32) -> Result<AnalysisOutput, StageE
         }
         Some(Err(error)) if error.is_panic() => {
             tally.finish(AttemptEnd::Panic);
-            Err(StageError::Panicked { message: panic_message(&*error.into_panic()) })
+            Err(StageError::Panicked { message: message_of(error.into_panic()) })
         }
         // Only a runtime that ends aborts the task, and then this one is about to be dropped as well.
         Some(Err(_)) | None => std::future::pending().await,
     }
-}
-
-fn panic_message(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    // Bounded, because it is kept in the report.
-    text.unwrap_or("not said what").chars().take(1000).collect()
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ pub enum SourceFailure {
         /// What the panic said.
         message: String,
     },
-    /// `stop` returned an error or panicked.
+    /// `stop` returned an error or panicked, or dropping the source panicked.
     #[error("source {name} could not stop: {message}")]
     StopFailed {
         /// The source.

@@ -45,7 +45,7 @@ impl Shared {
     pub(super) fn capabilities(&self) -> SourceCaps {
         let lanes = self.lanes().clone();
         let alive = lanes.iter().filter(|lane| !lane.has_ended());
-        alive.map(|lane| lane.source.capabilities()).fold(SourceCaps::empty(), SourceCaps::union)
+        alive.map(|lane| lane.capabilities()).fold(SourceCaps::empty(), SourceCaps::union)
     }
 }
 

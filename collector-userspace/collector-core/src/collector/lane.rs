@@ -1,8 +1,8 @@
 //! What the runtime knows about one source.
 
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -12,12 +12,16 @@ use super::error::SourceFailure;
 use super::health::{HealthRequest, SourceHealth};
 use super::statistics::{SourceState, SourceStats};
 use crate::health::HealthStatus;
-use crate::source::EventSource;
+use crate::panics::message_of;
+use crate::source::{EventSource, SourceCaps};
 
 /// A source, its counters and where it is in its life. Written by its thread, its pump and the run.
 pub(super) struct Lane {
     pub(super) name: &'static str,
-    pub(super) source: Arc<dyn EventSource>,
+    /// Until it is [released](Self::release).
+    source: Mutex<Option<Arc<dyn EventSource>>>,
+    /// What the source last said it can see.
+    capabilities: AtomicU32,
     /// The signal handed to `start`.
     pub(super) shutdown: Arc<AtomicBool>,
     pub(super) received: AtomicU64,
@@ -76,7 +80,8 @@ impl Lane {
         };
         Self {
             name,
-            source,
+            source: Mutex::new(Some(source)),
+            capabilities: AtomicU32::new(0),
             shutdown: Arc::default(),
             received: AtomicU64::new(0),
             published: AtomicU64::new(0),
@@ -93,6 +98,51 @@ impl Lane {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn held(&self) -> MutexGuard<'_, Option<Arc<dyn EventSource>>> {
+        self.source.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The source, for a thread that calls into it; `None` once it is released.
+    pub(super) fn source(&self) -> Option<Arc<dyn EventSource>> {
+        self.held().clone()
+    }
+
+    /// What the source can see; of one that is released, or panics when it is asked, what it said last.
+    pub(super) fn capabilities(&self) -> SourceCaps {
+        // Under the lock, so that it is never the asking thread that drops the source.
+        if let Some(source) = &*self.held() {
+            match catch_unwind(AssertUnwindSafe(|| source.capabilities())) {
+                Ok(capabilities) => self.capabilities.store(capabilities.bits(), Ordering::Relaxed),
+                Err(payload) => {
+                    let error = message_of(payload);
+                    tracing::error!(
+                        source = self.name,
+                        error,
+                        "source panicked when asked for its capabilities"
+                    );
+                    let mut progress = self.progress();
+                    progress.errors += 1;
+                    progress.last_error = Some(format!("capabilities panicked: {error}"));
+                }
+            }
+        }
+        SourceCaps::from_bits_retain(self.capabilities.load(Ordering::Relaxed))
+    }
+
+    /// Drops the source, on the caller's thread. Done on a thread of the source, so that a drop that blocks or panics harms
+    /// nobody else.
+    pub(super) fn release(&self, source: Arc<dyn EventSource>) {
+        self.capabilities();
+        let held = self.held().take();
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop((held, source))));
+        if let Err(payload) = dropped {
+            let message = format!("dropping it panicked: {}", message_of(payload));
+            let failure = SourceFailure::StopFailed { name: self.name, message };
+            tracing::error!(source = self.name, error = %failure, "source could not be dropped");
+            self.progress().fail(failure);
+        }
+    }
+
     /// `start` is about to be called; health checks are answered through `requests`.
     pub(super) fn starting(&self, requests: mpsc::Sender<HealthRequest>) {
         let mut progress = self.progress();
@@ -101,8 +151,8 @@ impl Lane {
     }
 
     /// `start` awaited something. True when the source is started, by now or before.
-    pub(super) fn awaited(&self) -> bool {
-        let is_started = self.source.is_started();
+    pub(super) fn awaited(&self, source: &dyn EventSource) -> bool {
+        let is_started = source.is_started();
         let mut progress = self.progress();
         if progress.state == SourceState::Starting && is_started {
             progress.state = SourceState::Running;
@@ -241,7 +291,7 @@ impl Lane {
     }
 
     pub(super) fn statistics(&self) -> SourceStats {
-        let capabilities = self.source.capabilities();
+        let capabilities = self.capabilities();
         let progress = self.progress();
         SourceStats {
             name: self.name,
@@ -310,15 +360,10 @@ pub(crate) async fn call(
             }
             poll
         });
-        match std::panic::catch_unwind(polling) {
+        match catch_unwind(polling) {
             Ok(poll) => poll.map(|result| result.map_err(|error| CallError::Failed(format!("{error:#}")))),
-            Err(payload) => std::task::Poll::Ready(Err(CallError::Panicked(panic_message(&*payload)))),
+            Err(payload) => std::task::Poll::Ready(Err(CallError::Panicked(message_of(payload)))),
         }
     })
     .await
-}
-
-fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").to_owned()
 }

@@ -117,13 +117,11 @@ impl Run {
             }
         }
         self.wait_for(Lane::is_over, at(share::ABANDON)).await;
-        let abandoned: Vec<_> = self.lanes.iter().filter(|lane| !lane.is_over()).collect();
-        for lane in &abandoned {
+        for lane in self.lanes.iter().filter(|lane| !lane.is_over()) {
             lane.abandon();
         }
-        if !abandoned.is_empty() {
-            self.orders.send_replace(PumpOrder::Close);
-        }
+        // Also of sources that have ended: a thread of theirs may have kept a sender, and would be waited for.
+        self.orders.send_replace(PumpOrder::Close);
         let abort = if self.impatient { Instant::now() } else { at(share::ABORT) };
         if timeout_at(abort, self.pumps_end()).await.is_err() {
             self.orders.send_replace(PumpOrder::Abort);

@@ -33,13 +33,17 @@ pub(super) fn spawn(
 
 /// Calls `stop` on a thread of its own, for a source whose `start` does not return. It may be what lets it return.
 pub(super) fn stop_from_outside(lane: &Arc<Lane>, changed: &Arc<Notify>) {
+    let Some(source) = lane.source() else { return };
     let thread = {
         let (lane, changed) = (Arc::clone(lane), Arc::clone(changed));
         move || {
-            match runtime() {
-                Ok(runtime) => stop(&runtime, &lane),
-                Err(error) => lane.stopped(Err(CallError::Failed(error.to_string()))),
-            }
+            let stopped = match runtime() {
+                Ok(runtime) => stop(&runtime, &*source),
+                Err(error) => Err(CallError::Failed(error.to_string())),
+            };
+            // Here, if `start` has returned meanwhile and left the rest to this thread.
+            drop(source);
+            lane.stopped(stopped);
             changed.notify_one();
         }
     };
@@ -57,35 +61,43 @@ fn run(
     mut restarts: Restarts,
     changed: &Notify,
 ) {
+    let Some(source) = lane.source() else { return };
     loop {
         // Each start has a runtime of its own, so that nothing a failed one has spawned lives on.
         let runtime = match runtime() {
             Ok(runtime) => runtime,
-            Err(error) => return cannot_run(lane, &error, changed),
+            Err(error) => {
+                lane.release(source);
+                return cannot_run(lane, &error, changed);
+            }
         };
         let begin = Instant::now();
-        let error = match start(&runtime, lane, tx.clone(), relay) {
-            Ok(()) => return end(runtime, lane, tx, Ok(()), changed),
+        let error = match start(&runtime, lane, &source, tx.clone(), relay) {
+            Ok(()) => return end(runtime, lane, source, tx, Ok(()), changed),
             Err(error) => error,
         };
         let is_wanted = !lane.shutdown.load(std::sync::atomic::Ordering::Acquire);
         let Some(pause) = restarts.next(begin.elapsed()).filter(|_| is_wanted) else {
-            return end(runtime, lane, tx, Err(error), changed);
+            return end(runtime, lane, source, tx, Err(error), changed);
         };
         lane.restarting(&error, pause);
         changed.notify_one();
-        let stopped = runtime.block_on(call(async { lane.source.stop().await }, || {}));
+        let stopped = stop(&runtime, &*source);
         runtime.shutdown_background();
         if let Err(CallError::Failed(message) | CallError::Panicked(message)) = stopped {
             tracing::warn!(source = lane.name, error = message, "source could not stop before its restart");
         }
         let goes_on = match self::runtime() {
             Ok(runtime) => runtime.block_on(lane.pause(pause)),
-            Err(error) => return cannot_run(lane, &error, changed),
+            Err(error) => {
+                lane.release(source);
+                return cannot_run(lane, &error, changed);
+            }
         };
         if !goes_on {
             // It has been stopped already, unless somebody has claimed that meanwhile.
             drop(tx);
+            lane.release(source);
             lane.ended(Err(error));
             if lane.claim_stop() {
                 lane.stopped(Ok(()));
@@ -99,26 +111,30 @@ fn run(
 fn start(
     runtime: &Runtime,
     lane: &Arc<Lane>,
+    source: &Arc<dyn EventSource>,
     tx: mpsc::Sender<CollectionEvent>,
     relay: &Relay,
 ) -> Result<(), CallError> {
     // Room for one question: who finds it taken knows that the source does not answer.
     let (requests, health) = mpsc::channel(1);
     lane.starting(requests);
-    let checks = runtime.spawn(answer_health_checks(Arc::clone(&lane.source), health));
+    let checks = runtime.spawn(answer_health_checks(Arc::clone(source), health));
     runtime.spawn(relay.clone().at_home());
     let mut is_started = false;
-    let awaited = || is_started = is_started || lane.awaited();
-    let start = async { lane.source.start(tx, Arc::clone(&lane.shutdown)).await };
+    let awaited = || is_started = is_started || lane.awaited(&**source);
+    let start = async { source.start(tx, Arc::clone(&lane.shutdown)).await };
     let result = runtime.block_on(call(start, awaited));
     checks.abort();
+    // So that it has given the source back.
+    let _cancelled = runtime.block_on(checks);
     result
 }
 
-/// The last call of `start` is over.
+/// The last call of `start` is over. The source is stopped and dropped before it counts as stopped.
 fn end(
     runtime: Runtime,
     lane: &Arc<Lane>,
+    source: Arc<dyn EventSource>,
     tx: mpsc::Sender<CollectionEvent>,
     result: Result<(), CallError>,
     changed: &Notify,
@@ -126,18 +142,19 @@ fn end(
     drop(tx);
     lane.ended(result);
     changed.notify_one();
-    if lane.claim_stop() {
-        // On the same runtime: tasks the source spawned there are still alive and can be ended in order.
-        stop(&runtime, lane);
+    // On the same runtime: tasks the source spawned there are still alive and can be ended in order.
+    let stopped = lane.claim_stop().then(|| stop(&runtime, &*source));
+    lane.release(source);
+    if let Some(stopped) = stopped {
+        lane.stopped(stopped);
     }
     // Ends those that were not. What they would have sent is not waited for, nor are their blocking calls.
     runtime.shutdown_background();
     changed.notify_one();
 }
 
-fn stop(runtime: &Runtime, lane: &Lane) {
-    let result = runtime.block_on(call(async { lane.source.stop().await }, || {}));
-    lane.stopped(result);
+fn stop(runtime: &Runtime, source: &dyn EventSource) -> Result<(), CallError> {
+    runtime.block_on(call(async { source.stop().await }, || {}))
 }
 
 fn cannot_run(lane: &Lane, error: &io::Error, changed: &Notify) {

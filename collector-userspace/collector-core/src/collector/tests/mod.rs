@@ -5,6 +5,7 @@ mod flow;
 mod health;
 mod hold;
 mod life;
+mod remains;
 mod restart;
 
 use std::ops::Range;
