@@ -114,7 +114,7 @@ pub enum AncestryMode {
 /// What happens to events for a subscriber whose queue is full. Whatever is dropped is counted, and the subscriber is told
 /// by a [`LossEvent`](crate::LossEvent).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum OverflowPolicy {
     /// The publisher waits, after all other subscribers have been served. Events that found no place when `deadline` is

@@ -442,3 +442,12 @@ async fn a_full_queue_does_not_keep_other_tasks_from_running() {
     }
     assert!(received < 5000);
 }
+
+#[test]
+fn a_policy_with_an_unknown_setting_is_refused() {
+    let read = |text: &str| serde_json::from_str::<OverflowPolicy>(text);
+    let deadline = Duration::from_secs(1);
+    assert_eq!(read(r#"{"block":{"deadline":"1s"}}"#).unwrap(), OverflowPolicy::Block { deadline });
+    let error = read(r#"{"block":{"deadline":"1s","dedline":"2s"}}"#).unwrap_err();
+    assert!(error.to_string().contains("unknown field `dedline`"), "{error}");
+}
