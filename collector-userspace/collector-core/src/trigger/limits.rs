@@ -52,7 +52,7 @@ impl Recent {
 
     /// Forgets a key before its time: what it stood for did not come about.
     pub(super) fn undo(&mut self, key: Key) {
-        if self.seen.remove(&key).is_some() && self.order.len() > 2 * self.capacity {
+        if self.seen.remove(&key).is_some() && self.order.len() > self.capacity.saturating_mul(2) {
             let Self { seen, order, .. } = self;
             order.retain(|(key, arrival, _)| seen.get(key) == Some(arrival));
         }
@@ -148,6 +148,15 @@ mod tests {
             assert!(is_new(&mut recent, 1, begin + WINDOW));
             assert!(recent.order.len() <= 21, "{}", recent.order.len());
         }
+    }
+
+    #[test]
+    fn a_capacity_without_end_is_one() {
+        let now = Instant::now();
+        let mut recent = Recent::new(Duration::MAX, usize::MAX);
+        assert!(is_new(&mut recent, 1, now));
+        recent.undo(Key(1));
+        assert!(is_new(&mut recent, 1, now));
     }
 
     #[test]
