@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::event::{CollectionEvent, KINDS, PerformanceEvent, ProcessEvent};
+use crate::panics::message_of;
 
 /// A predicate of somebody else.
 #[derive(Clone)]
@@ -25,9 +26,10 @@ impl Custom {
             return false;
         }
         // What it left half done is its own business: it is not called again.
-        catch_unwind(AssertUnwindSafe(|| (self.predicate)(event))).unwrap_or_else(|_| {
+        catch_unwind(AssertUnwindSafe(|| (self.predicate)(event))).unwrap_or_else(|payload| {
             self.broken.store(true, Ordering::Relaxed);
-            tracing::error!("a predicate of a trigger condition panicked and is called no more");
+            let error = message_of(payload);
+            tracing::error!(error, "a predicate of a trigger condition panicked and is called no more");
             false
         })
     }

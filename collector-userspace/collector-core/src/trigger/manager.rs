@@ -134,7 +134,8 @@ impl TriggerManager {
 
     /// Makes a predicate known under a name, for [`Custom`](super::ConditionType::Custom) conditions that are registered afterwards.
     ///
-    /// A predicate that panics is not met, and is called no more.
+    /// A predicate that panics is not met, and is called no more. It must not register or take away anything of this manager,
+    /// which waits for it.
     pub fn register_predicate(
         &self,
         name: impl Into<String>,
@@ -186,10 +187,16 @@ impl TriggerManager {
         }
     }
 
-    /// Nobody shall wait for requests any more.
+    /// Nobody shall wait for requests any more, until the manager [serves](Self::serve) again.
     pub fn close(&self) {
         self.shared.state().close();
         self.shared.ready.notify_waiters();
+    }
+
+    /// Opens the manager, if it was closed.
+    pub(super) fn begin_to_serve(&self) -> Serving<'_> {
+        self.shared.state().begin_to_serve();
+        Serving { manager: self, is_over: false }
     }
 
     /// The counters.
@@ -201,6 +208,28 @@ impl TriggerManager {
             conditions: conditions.len(),
             matches: conditions.matches(),
             collectors: self.shared.state().counts(),
+        }
+    }
+}
+
+/// A bus is being served. Of several the last one that comes to its end closes the manager.
+pub(super) struct Serving<'a> {
+    manager: &'a TriggerManager,
+    is_over: bool,
+}
+
+impl Serving<'_> {
+    /// Everything on the bus has been looked at.
+    pub(super) fn end(mut self) {
+        self.is_over = true;
+    }
+}
+
+impl Drop for Serving<'_> {
+    fn drop(&mut self) {
+        let serves_others = self.manager.shared.state().end_to_serve();
+        if self.is_over && !serves_others {
+            self.manager.close();
         }
     }
 }

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::capabilities::TriggerResourceLimits;
 use super::manager::TriggerManager;
 use super::task::{Outcome, TriggerTask};
 use crate::bus::{EventBusError, EventSubscription, LocalEventBus, Subscription};
 use crate::event::{CollectionEvent, TriggerRequest};
+use crate::panics::message_of;
 
 /// Does the analyses of one collector.
 #[async_trait]
@@ -50,7 +52,8 @@ impl TriggerManager {
     /// Looks at every event on the bus until that closes, publishes the requests there as
     /// [`CollectionEvent::TriggerRequest`], and runs the handlers, as many at once as their collectors say. Requests
     /// themselves and alerts are not looked at: what a trigger leads to must not lead to triggers. Returns when the bus is
-    /// closed and the analyses that ran then are done.
+    /// closed and the analyses that ran then are done; then the manager is [closed](Self::close), unless it serves another
+    /// bus. It can serve again.
     ///
     /// `subscription` says under which id, with which queue and which filter; events that its queue drops are not looked at,
     /// which its statistics show.
@@ -84,6 +87,8 @@ impl TriggerManager {
         handlers: impl IntoIterator<Item = Arc<dyn TriggerHandler>>,
     ) {
         const BATCH: usize = 256;
+        let serving = self.begin_to_serve();
+        let over = CancellationToken::new();
         let handlers: HashMap<String, Arc<dyn TriggerHandler>> =
             handlers.into_iter().map(|handler| (handler.collector_id().to_owned(), handler)).collect();
         let evaluate = async {
@@ -102,15 +107,20 @@ impl TriggerManager {
                     let _ = bus.publish_batch(requests).await;
                 }
             }
-            self.close();
+            over.cancel();
+            serving.end();
         };
-        tokio::join!(evaluate, self.handle(&handlers));
+        tokio::join!(evaluate, self.handle(&handlers, &over));
     }
 
-    async fn handle(&self, handlers: &HashMap<String, Arc<dyn TriggerHandler>>) {
+    /// Runs handlers until `over`, and then those that are ready to be run.
+    async fn handle(&self, handlers: &HashMap<String, Arc<dyn TriggerHandler>>, over: &CancellationToken) {
         let mut running = JoinSet::new();
         loop {
             tokio::select! {
+                // Before the end, so that what is ready is not left behind.
+                biased;
+                Some(ended) = running.join_next() => report(ended),
                 task = self.next(|collector| handlers.contains_key(collector)) => match task {
                     Some(task) => {
                         if let Some(handler) = handlers.get(&task.request().target_collector) {
@@ -119,7 +129,7 @@ impl TriggerManager {
                     }
                     None => break,
                 },
-                Some(ended) = running.join_next() => report(ended),
+                () = over.cancelled() => break,
             }
         }
         while let Some(ended) = running.join_next().await {
@@ -146,7 +156,8 @@ async fn analyse(handler: Arc<dyn TriggerHandler>, task: TriggerTask) {
 
 fn report(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
-        // Its task was dropped while it unwound, which has counted it.
-        tracing::error!(%error, "a trigger handler panicked");
+        // Its task was dropped while it unwound, which has counted it. Nobody aborts it, so it was a panic.
+        let error = error.try_into_panic().map_or_else(|error| error.to_string(), message_of);
+        tracing::error!(error, "a trigger handler panicked");
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct State {
     patience: Duration,
     ageing: Duration,
     closed: bool,
+    /// Buses that are being served.
+    serving: usize,
 }
 
 /// A collector that analyses.
@@ -50,6 +52,7 @@ impl State {
             patience: config.default_timeout,
             ageing: config.ageing,
             closed: false,
+            serving: 0,
         }
     }
 
@@ -145,6 +148,17 @@ impl State {
                 Outcome::TimedOut => counts.timed_out += 1,
             }
         }
+    }
+
+    pub(super) const fn begin_to_serve(&mut self) {
+        self.serving += 1;
+        self.closed = false;
+    }
+
+    /// One bus less; whether there are others.
+    pub(super) const fn end_to_serve(&mut self) -> bool {
+        self.serving = self.serving.saturating_sub(1);
+        self.serving > 0
     }
 
     pub(super) const fn close(&mut self) {

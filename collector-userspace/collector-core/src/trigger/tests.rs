@@ -1,5 +1,6 @@
 //! Triggers from events to handlers.
 
+mod again;
 mod time;
 
 use std::sync::Arc;
