@@ -125,7 +125,8 @@ impl Collector {
     /// `run` has returned. A second signal cuts the waiting short.
     ///
     /// `run` returns within [`CollectorConfig::shutdown_timeout`] of the wish to stop, whatever a source does. Dropping the
-    /// future stops everything, without waiting for anything.
+    /// future stops everything, without waiting for anything. It needs a tokio runtime with time enabled, and with I/O where
+    /// signals are handled.
     ///
     /// # Errors
     /// [`CollectorError`] when it cannot begin, [`RunError`] when sources failed, panicked, or had to be abandoned.

@@ -148,9 +148,10 @@ fn end(
     if let Some(stopped) = stopped {
         lane.stopped(stopped);
     }
+    // Before the rest, which may take as long as the drop of a task does.
+    changed.notify_one();
     // Ends those that were not. What they would have sent is not waited for, nor are their blocking calls.
     runtime.shutdown_background();
-    changed.notify_one();
 }
 
 fn stop(runtime: &Runtime, source: &dyn EventSource) -> Result<(), CallError> {

@@ -45,6 +45,27 @@ async fn a_thread_that_keeps_a_sender_does_not_hold_up_the_end() {
 }
 
 #[tokio::test]
+async fn a_task_whose_drop_blocks_does_not_hold_up_the_end() {
+    let (release, released) = mpsc::channel::<()>();
+    let released = Arc::new(std::sync::Mutex::new(released));
+    let source = ScriptedSource::new("a").then(move |_, _| {
+        let released = Arc::clone(&released);
+        async move {
+            let guard = OnDrop(Box::new(move || assert!(released.lock().unwrap().recv().is_err())));
+            tokio::spawn(async move {
+                let _guard = guard;
+                std::future::pending::<()>().await;
+            });
+            Ok(())
+        }
+    });
+    let collector = collector_of(quiet().with_shutdown_timeout(AGES), [source]);
+    let run = tokio::spawn(collector.run());
+    tokio::time::timeout(SLACK * 4, run).await.unwrap().unwrap().unwrap();
+    drop(release);
+}
+
+#[tokio::test]
 async fn a_source_whose_drop_blocks_is_abandoned() {
     let (release, released) = mpsc::channel::<()>();
     let released = std::sync::Mutex::new(released);
