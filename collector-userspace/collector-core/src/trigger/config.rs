@@ -12,7 +12,8 @@ use crate::config::duration;
 pub struct TriggerConfig {
     /// Most conditions that may be registered. Default 10,000.
     pub max_conditions: usize,
-    /// Most requests that may wait, of all collectors together. Default 1000.
+    /// Most requests that may wait, of all collectors together; a more urgent one takes the place of a less urgent one of the
+    /// same collector. Default 1000.
     pub max_pending_triggers: usize,
     /// For how long the same trigger (condition, collector, analysis, process image, path) is not repeated. Default 5 min; 0: it
     /// always is.

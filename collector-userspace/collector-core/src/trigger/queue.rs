@@ -53,9 +53,17 @@ impl<T> Queue<T> {
         self.len
     }
 
-    pub(super) fn push(&mut self, request: T, priority: TriggerPriority, key: Key, now: Instant) -> Pushed {
+    /// `has_room` says whether one more may wait at all, whatever the capacity.
+    pub(super) fn push(
+        &mut self,
+        request: T,
+        priority: TriggerPriority,
+        key: Key,
+        now: Instant,
+        has_room: bool,
+    ) -> Pushed {
         let mut outcome = Pushed::Queued;
-        if self.len >= self.capacity {
+        if self.len >= self.capacity || !has_room {
             let Some(displaced) = self.pop_least_urgent(priority) else { return Pushed::Refused };
             outcome = Pushed::Displaced(displaced);
         }
@@ -114,7 +122,7 @@ mod tests {
         priority: TriggerPriority,
         now: Instant,
     ) -> Pushed {
-        queue.push(id, priority, key(id), now)
+        queue.push(id, priority, key(id), now, true)
     }
 
     fn key(id: &str) -> Key {

@@ -86,6 +86,12 @@ impl State {
         now: Instant,
         ask: impl FnOnce() -> Ask,
     ) -> bool {
+        if self.pending >= self.max_pending {
+            // What waits in vain for one collector must not keep place from the others.
+            for target in self.collectors.values_mut() {
+                expire(target, &mut self.recent, &mut self.pending, self.patience, now);
+            }
+        }
         let Some(target) = self.collectors.get_mut(&condition.target_collector) else { return false };
         target.counts.matched += 1;
         expire(target, &mut self.recent, &mut self.pending, self.patience, now);
@@ -97,11 +103,8 @@ impl State {
             target.counts.rate_limited += 1;
             return false;
         }
-        if self.pending >= self.max_pending {
-            target.counts.queue_full += 1;
-            return false;
-        }
-        match target.queue.push(ask(), condition.priority, key, now) {
+        let has_room = self.pending < self.max_pending;
+        match target.queue.push(ask(), condition.priority, key, now, has_room) {
             Pushed::Queued => self.pending += 1,
             Pushed::Displaced(key) => {
                 target.counts.queue_full += 1;

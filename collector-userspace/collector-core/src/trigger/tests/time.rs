@@ -87,6 +87,44 @@ async fn what_was_given_up_may_be_asked_for_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_waits_in_vain_for_one_collector_keeps_no_place_from_another() {
+    let config = TriggerConfig { max_pending_triggers: 3, ..TriggerConfig::default() };
+    let patience = config.default_timeout;
+    let manager = manager_of(config, capabilities());
+    let other = TriggerCapabilities { collector_id: "other".to_owned(), ..capabilities() };
+    manager.register_collector_capabilities(other).unwrap();
+    let for_other = TriggerCondition {
+        target_collector: "other".to_owned(),
+        ..condition("other", ConditionType::ProcessNamePattern("y".to_owned()))
+    };
+    manager.register_condition(for_other).unwrap();
+    let met_by_other = |pid| manager.evaluate(&CollectionEvent::Process(exec(pid, "y", "/y"))).len();
+    assert_eq!([1, 2, 3].map(|pid| requests(&manager, pid)), [1; 3]);
+    assert_eq!(met_by_other(4), 0, "there is no room left");
+    advance(patience + SECOND).await;
+    assert_eq!(met_by_other(5), 1);
+    let counts = manager.statistics().totals();
+    assert_eq!((counts.expired, counts.queue_full, counts.pending), (3, 1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_urgent_comes_in_where_all_together_are_too_many() {
+    let manager =
+        manager_of(TriggerConfig { max_pending_triggers: 2, ..TriggerConfig::default() }, capabilities());
+    let urgent = TriggerCondition {
+        priority: TriggerPriority::High,
+        ..condition("urgent", ConditionType::ProcessNamePattern("y".to_owned()))
+    };
+    manager.register_condition(urgent).unwrap();
+    assert_eq!([1, 2, 3].map(|pid| requests(&manager, pid)), [1, 1, 0]);
+    assert_eq!(manager.evaluate(&CollectionEvent::Process(exec(4, "y", "/y"))).len(), 1);
+    let first = manager.try_next(|_| true).expect("two wait");
+    assert_eq!(first.request().priority, TriggerPriority::High);
+    let counts = manager.statistics().totals();
+    assert_eq!((counts.requested, counts.queue_full, counts.pending), (3, 2, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_analysis_that_takes_too_long_is_abandoned_after_its_time() {
     let limits = TriggerResourceLimits { max_analysis_time_ms: 5_000, ..TriggerResourceLimits::default() };
     let mut served = serve(limits).await;
