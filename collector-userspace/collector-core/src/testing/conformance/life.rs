@@ -1,6 +1,6 @@
 //! Whether a source can be restarted, watched and run by a collector.
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::kit::{Kit, LOOK, ROOM, Unmet, Verdict, failed, skipped};
 use crate::bus::EventFilter;
@@ -48,11 +48,11 @@ pub(super) async fn health(kit: &Kit<'_>) -> Verdict {
 
 /// [`Check::RunsInCollector`](super::Check::RunsInCollector).
 pub(super) async fn collector(kit: &Kit<'_>) -> Verdict {
-    let timeout = kit.deadline();
+    let limit = kit.deadline();
     let config = CollectorConfig::new()
         .with_signal_handling(false)
         .with_restart_policy(RestartPolicy::never())
-        .with_shutdown_timeout(timeout);
+        .with_shutdown_timeout(limit);
     let mut collector = Collector::new(config);
     if let Err(error) = collector.register((kit.make)()) {
         return failed(format!("it cannot be registered: {error}"));
@@ -67,7 +67,7 @@ pub(super) async fn collector(kit: &Kit<'_>) -> Verdict {
     until_running(&handle, kit).await;
     kit.stimulate();
     if kit.sends.get()
-        && let Err(error) = collect(&mut subscription, 1, timeout).await
+        && let Err(error) = collect(&mut subscription, 1, limit).await
     {
         handle.shutdown();
         return failed(format!("no event reached a subscriber: {error}"));
@@ -81,16 +81,30 @@ pub(super) async fn collector(kit: &Kit<'_>) -> Verdict {
     match result {
         Err(error) => failed(format!("the collector failed: {error}")),
         Ok(Err(error)) => failed(format!("the collector's run ended with {error:#}")),
-        Ok(Ok(())) if took > timeout / 2 => failed(format!(
-            "the collector took {took:?} to end, of a shutdown timeout of {timeout:?}: \
-             does something keep the sender after `stop`?"
+        Ok(Ok(())) if took > limit / 2 => failed(format!(
+            "the collector took {took:?} to end, of a shutdown timeout of {limit:?}: \
+             does dropping it, or a task of it, take so long?"
         )),
         Ok(Ok(())) => match statistics(&handle) {
             Some(stats) if stats.events_lost_at_shutdown > 0 => {
                 failed(format!("{} events were lost at shutdown", stats.events_lost_at_shutdown))
             }
-            _ => Ok(None),
+            _ => lets_go(kit).await,
         },
+    }
+}
+
+/// Whether nothing keeps the sender after `stop`. A collector does not wait for who does, and takes nothing more from it.
+async fn lets_go(kit: &Kit<'_>) -> Verdict {
+    let mut probe = kit.started(ROOM).await?;
+    if !kit.leave(&mut probe).await {
+        return skipped("it does not end");
+    }
+    let Some(events) = &mut probe.events else { return Ok(None) };
+    let gone = async { while events.recv().await.is_some() {} };
+    match timeout(kit.deadline(), gone).await {
+        Ok(()) => Ok(None),
+        Err(_) => failed("something keeps the sender after `stop`: what it sends then is lost"),
     }
 }
 

@@ -39,7 +39,8 @@ pub enum Check {
     Restarts,
     /// `health_check` answers while `start` goes on, and finds the source healthy.
     Health,
-    /// A [`Collector`](crate::Collector) can run it, and ends without having to wait for it.
+    /// A [`Collector`](crate::Collector) can run it, and ends without having to wait for it. Nothing keeps the sender after
+    /// `stop`.
     RunsInCollector,
 }
 
