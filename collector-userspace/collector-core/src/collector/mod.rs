@@ -97,7 +97,7 @@ impl Collector {
         self.shared.lanes().len()
     }
 
-    /// The bus the events go to. It runs already, and closes when [`run`](Self::run) ends.
+    /// The bus the events go to. It runs already, and closes when [`run`](Self::run) ends or the collector is dropped without.
     #[must_use]
     pub fn bus(&self) -> LocalEventBus {
         self.shared.bus.clone()
@@ -131,7 +131,16 @@ impl Collector {
     /// # Errors
     /// [`CollectorError`] when it cannot begin, [`RunError`] when sources failed, panicked, or had to be abandoned.
     pub async fn run(self) -> anyhow::Result<()> {
-        run::run(self.shared).await
+        run::run(Arc::clone(&self.shared)).await
+    }
+}
+
+impl Drop for Collector {
+    /// Who waits for events or for the end of the sources shall not wait for a run that never comes. After a run there is
+    /// nothing left to do.
+    fn drop(&mut self) {
+        drop(self.shared.holds().sources_ended());
+        self.shared.bus.close();
     }
 }
 

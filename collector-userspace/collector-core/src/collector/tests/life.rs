@@ -75,6 +75,20 @@ async fn dropping_the_run_stops_the_sources_and_ends_the_stream() {
     eventually("it was stopped", || control.stops() == 1).await;
 }
 
+#[tokio::test]
+async fn a_collector_that_is_dropped_without_a_run_keeps_nobody_waiting() {
+    type End = fn(Collector);
+    let ends: [End; 2] = [drop, |collector| drop(collector.run())];
+    for end in ends {
+        let collector = collector_of(quiet(), [patient("a")]);
+        let (_handle, hold) = (collector.handle(), collector.hold_bus_open());
+        let mut subscription = subscribed(&collector).await;
+        end(collector);
+        assert!(tokio::time::timeout(SLACK, subscription.recv()).await.unwrap().is_none());
+        tokio::time::timeout(SLACK, hold.sources_ended()).await.unwrap();
+    }
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn a_termination_signal_ends_the_run() {
