@@ -1,13 +1,16 @@
 //! The test's side of an actor: starting it, letting it go on, and hearing what it says.
 
+use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::DEADLINE;
@@ -114,13 +117,12 @@ impl Actor {
     pub fn until_it_waits(&mut self) {
         let deadline = Instant::now() + DEADLINE;
         loop {
-            match self.lines.next_there() {
+            match self.lines.next_within(deadline.saturating_duration_since(Instant::now())) {
                 Some(line) if line == WAITING => return,
                 Some(line) => self.hear(&line),
                 None => {
-                    assert!(!self.lines.ended, "the actor ended before it came to a wait");
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    assert!(self.lines.wait(left), "the actor did not come to a wait in {DEADLINE:?}");
+                    assert!(!self.lines.have_ended(), "the actor ended before it came to a wait");
+                    panic!("the actor did not come to a wait in {DEADLINE:?}");
                 }
             }
         }
@@ -142,12 +144,22 @@ impl Actor {
     }
 }
 
-/// The lines of a pipe, read without ever waiting for more than there is.
+/// The lines of a pipe. A thread takes what comes, so that the other side never has to wait for room; and whoever wants all
+/// that is there takes it without that thread.
 #[derive(Debug)]
-struct Lines {
+struct Lines(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
     pipe: ChildStdout,
+    said: Mutex<Said>,
+    more: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Said {
     /// What was read and not taken yet.
-    bytes: Vec<u8>,
+    bytes: VecDeque<u8>,
     /// Nobody has the other end any more.
     ended: bool,
 }
@@ -155,34 +167,61 @@ struct Lines {
 impl Lines {
     fn new(pipe: ChildStdout) -> Self {
         fcntl_setfl(&pipe, OFlags::NONBLOCK).expect("a pipe can be read without waiting");
-        Self { pipe, bytes: Vec::new(), ended: false }
+        let shared = Arc::new(Shared { pipe, said: Mutex::default(), more: Condvar::new() });
+        let reader = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            while !reader.read_all().ended {
+                reader.more.notify_all();
+                let mut polled = [PollFd::new(&reader.pipe, PollFlags::IN)];
+                poll(&mut polled, None).expect("a pipe can be polled");
+            }
+            reader.more.notify_all();
+        });
+        Self(shared)
     }
 
     /// The next line, if all of it is there.
-    fn next_there(&mut self) -> Option<String> {
+    fn next_there(&self) -> Option<String> {
+        self.0.read_all().next_line()
+    }
+
+    /// The next line, if it comes within this time and before the end.
+    fn next_within(&self, time: Duration) -> Option<String> {
+        let incomplete = |said: &mut Said| !said.ended && !said.bytes.contains(&b'\n');
+        let said = self.0.more.wait_timeout_while(self.0.read_all(), time, incomplete);
+        said.expect("nobody panics while holding it").0.next_line()
+    }
+
+    fn have_ended(&self) -> bool {
+        self.0.read_all().ended
+    }
+}
+
+impl Shared {
+    /// Takes all that is in the pipe.
+    fn read_all(&self) -> MutexGuard<'_, Said> {
+        let mut said = self.said.lock().expect("nobody panics while holding it");
         let mut chunk = [0; 4096];
         loop {
-            if let Some(end) = self.bytes.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.bytes.drain(..=end).take(end).collect();
-                return Some(String::from_utf8(line).expect("an actor says text"));
-            }
-            match self.pipe.read(&mut chunk) {
+            match rustix::io::read(&self.pipe, &mut chunk) {
                 Ok(0) => {
-                    self.ended = true;
-                    return None;
+                    said.ended = true;
+                    return said;
                 }
-                Ok(read) => self.bytes.extend(&chunk[..read]),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
+                Ok(read) => said.bytes.extend(&chunk[..read]),
+                Err(Errno::AGAIN) => return said,
+                Err(Errno::INTR) => {}
                 Err(error) => panic!("the actor's stdout: {error}"),
             }
         }
     }
+}
 
-    /// Waits until there is something to read or nothing will come any more; false after this time.
-    fn wait(&self, time: Duration) -> bool {
-        let timeout = Timespec::try_from(time).expect("a deadline is near");
-        let mut polled = [PollFd::new(&self.pipe, PollFlags::IN)];
-        poll(&mut polled, Some(&timeout)).expect("a pipe can be polled") == 1
+impl Said {
+    fn next_line(&mut self) -> Option<String> {
+        let end = self.bytes.iter().position(|byte| *byte == b'\n')?;
+        let line: Vec<u8> = self.bytes.drain(..=end).take(end).collect();
+        Some(String::from_utf8(line).expect("an actor says text"))
     }
 }
 
