@@ -80,3 +80,32 @@ fn a_program_started_from_tmp_is_hashed_and_alerts() {
     assert_eq!(detector["triggers"]["collectors"]["verdict"]["succeeded"], 3, "{detector}");
     assert_eq!(detector["analysis"]["alerts"]["delivered"], 3, "{detector}");
 }
+
+/// The same path is another file in another mount namespace, and its digest would be a lie.
+#[test]
+fn a_file_of_another_mount_namespace_is_not_mistaken_for_one_of_here() {
+    let dir = Dir::new();
+    let hidden = dir.path().join("hidden");
+    std::fs::create_dir(&hidden).unwrap();
+    let tool = dir.join("hidden/tool");
+    std::fs::copy(real("/bin/true"), &tool).unwrap();
+    let copy = dir.join("tool");
+    std::fs::copy(real("/bin/false"), &copy).unwrap();
+    let steps = [
+        "unshare mnt".to_owned(),
+        format!("tmpfs {} 1m", hidden.display()),
+        format!("copy {copy} {tool} 755"),
+        format!("spawn {tool}"),
+    ];
+    let actor = Actor::in_dir(dir.path(), steps);
+    let mut agent = Agent::run(dir.path(), &[actor.pid()], example());
+    let _ = actor.finish();
+    agent.wait_for_output("\"kind\":\"alert\"");
+    let ended = agent.end(Signal::TERM);
+    let alerts: Vec<&Value> = ended.all("alert").collect();
+    let alert =
+        alerts.iter().find(|alert| alert["alert"]["path"] == tool).unwrap_or_else(|| panic!("{alerts:?}"));
+    assert_eq!(alert["alert"]["severity"], "high");
+    assert_eq!(alert["alert"]["sha256"], Value::Null, "{alert}");
+    assert_eq!(alert["alert"]["unasked"], json!(["known-bad"]), "{alert}");
+}

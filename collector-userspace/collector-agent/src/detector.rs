@@ -48,7 +48,8 @@ impl Detector {
         collector: &Collector,
         events: Subscription,
     ) -> Result<Self, Failure> {
-        let Detection { manager, analysis, chains } = detection;
+        let Detection { manager, mut analysis, chains } = detection;
+        analysis.mount_namespace = mount_namespace();
         let bus = collector.bus();
         let coordinator = Arc::new(AnalysisChainCoordinator::with_alert_sink(analysis, bus.clone())?);
         let handlers: Vec<Arc<dyn TriggerHandler>> = chains
@@ -78,6 +79,13 @@ impl Detector {
     pub(crate) fn is_finished(&self) -> bool {
         self.thread.is_finished()
     }
+}
+
+/// The mount namespace of this process.
+fn mount_namespace() -> Option<u32> {
+    use std::os::unix::fs::MetadataExt as _;
+    let inode = std::fs::metadata("/proc/self/ns/mnt").ok()?.ino();
+    u32::try_from(inode).ok()
 }
 
 async fn serve(

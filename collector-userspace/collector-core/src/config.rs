@@ -10,6 +10,9 @@ use crate::collector::RestartPolicy;
 /// Longest name of a component, in bytes.
 const MAX_COMPONENT_NAME: usize = 128;
 
+/// Shortest time from one health check to the next.
+const MIN_INTERVAL: Duration = Duration::from_millis(1);
+
 /// Longest duration that is taken for meant: a year. Far from where clocks overflow.
 pub(crate) const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -105,6 +108,14 @@ pub enum ConfigError {
         value: usize,
         /// The largest allowed value.
         most: usize,
+    },
+    /// A duration is so short that nothing else would be done.
+    #[error("{field} is shorter than {least}, which it must be at least")]
+    TooShort {
+        /// The field.
+        field: &'static str,
+        /// The smallest sensible value.
+        least: &'static str,
     },
     /// A duration is so long that it must be a mistake.
     #[error("{field} is {seconds} s; it may be a year at most")]
@@ -257,6 +268,9 @@ impl CollectorConfig {
         if let Some((field, _)) = durations.into_iter().find(|(_, duration)| duration.is_zero()) {
             return Err(ConfigError::Zero { field, least: "1ms" });
         }
+        if *health_check_interval < MIN_INTERVAL {
+            return Err(ConfigError::TooShort { field: "health_check_interval", least: "1ms" });
+        }
         if let Some((field, long)) = durations.into_iter().find(|(_, duration)| **duration > MAX_DURATION) {
             return Err(ConfigError::TooLong { field, seconds: long.as_secs() });
         }
@@ -307,6 +321,10 @@ mod tests {
             (CollectorConfig::new().with_max_batch_size(MAX_COUNT + 1), "max_batch_size is 16777217; it may"),
             (CollectorConfig::new().with_shutdown_timeout(none), "shutdown_timeout is 0"),
             (CollectorConfig::new().with_health_check_interval(none), "health_check_interval is 0"),
+            (
+                CollectorConfig::new().with_health_check_interval(Duration::from_nanos(1)),
+                "health_check_interval is shorter than 1ms",
+            ),
             (CollectorConfig::new().with_startup_timeout(none), "startup_timeout is 0"),
             (
                 CollectorConfig::new().with_startup_timeout(Duration::MAX),

@@ -98,6 +98,11 @@ fn files(origin: &Origin) -> Result<Vec<PathBuf>, ConfigError> {
         .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
         .collect();
     extra.sort();
+    // Whoever named a pipe on the command line means it; here it would be waited for, and nobody knows why.
+    if let Some(other) = extra.iter().find(|path| path.exists() && !path.is_file()) {
+        let source = std::io::Error::other("it is no file; take it out of conf.d");
+        return Err(ConfigError::Unreadable { path: other.clone(), source });
+    }
     files.append(&mut extra);
     Ok(files)
 }

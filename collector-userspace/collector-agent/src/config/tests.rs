@@ -384,3 +384,11 @@ fn conditions_of_several_files_are_joined() {
     let ids: Vec<_> = config.triggers.conditions.iter().map(|condition| &*condition.id).collect();
     assert_eq!(ids, ["a", "b"]);
 }
+
+#[test]
+fn a_pipe_among_the_files_is_an_error_and_no_wait() {
+    let fixture = Fixture::new().file("conf.d/a.toml", "");
+    let pipe = fixture.directory.path().join("conf.d/b.toml");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    assert_eq!(fixture.error(), "cannot read DIR/conf.d/b.toml: it is no file; take it out of conf.d");
+}

@@ -84,6 +84,9 @@ pub struct AnalysisInput {
     pub attempts_left: u32,
     /// Ties requests, results and alerts together.
     pub correlation_id: Arc<str>,
+    /// The mount namespace of this process, if the configuration says it; see
+    /// [`mount_namespace`](super::AnalysisChainConfig::mount_namespace).
+    pub mount_namespace: Option<u32>,
     /// What the workflow looks at.
     pub subject: Arc<AnalysisSubject>,
     /// Outputs of the stages it waited for, and of those that they waited for, by stage id; each after what it waited

@@ -24,6 +24,7 @@ pub(super) struct Task {
     pub(super) outputs: Vec<(String, Arc<AnalysisOutput>)>,
     pub(super) timeout: Duration,
     pub(super) retries: Retries,
+    pub(super) mount_namespace: Option<u32>,
 }
 
 /// When to try again.
@@ -81,13 +82,14 @@ impl Drop for Clocked<'_> {
 }
 
 async fn run_attempt(task: &Task, attempt: u32) -> Result<AnalysisOutput, StageError> {
-    let Task { execution, at: _, stage_id, analyzer, outputs, timeout, retries } = task;
+    let Task { execution, at: _, stage_id, analyzer, outputs, timeout, retries, mount_namespace } = task;
     let input = AnalysisInput {
         execution: execution.id,
         stage_id: stage_id.clone(),
         attempt,
         attempts_left: retries.count.saturating_sub(attempt - 1),
         correlation_id: Arc::clone(&execution.correlation_id),
+        mount_namespace: *mount_namespace,
         subject: Arc::clone(&execution.subject),
         outputs: outputs.clone(),
     };

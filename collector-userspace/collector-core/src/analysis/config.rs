@@ -62,6 +62,10 @@ pub struct AnalysisChainConfig {
     /// The hasher behind the stage [`Enrichment`](super::AnalysisStage::Enrichment) and
     /// [`BinaryHash`](crate::AnalysisType::BinaryHash).
     pub hasher: HasherConfig,
+    /// Mount namespace of this process, an inode number: files that were seen in another one are not looked at, because the
+    /// same path is another file here. `None`, the default, where that is not known: then files in containers are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mount_namespace: Option<u32>,
     /// Rules of the stage [`Detection`](super::AnalysisStage::Detection). Default: one rule for executables in `/tmp`,
     /// `/dev/shm` and `/var/tmp`.
     pub rules: Vec<VerdictRule>,
@@ -82,6 +86,7 @@ impl Default for AnalysisChainConfig {
             max_completed_workflows: 100,
             completed_retention: Duration::from_secs(3600),
             hasher: HasherConfig::default(),
+            mount_namespace: None,
             rules: vec![VerdictRule::world_writable_places()],
         }
     }
@@ -163,6 +168,13 @@ impl AnalysisChainConfig {
         self
     }
 
+    /// Sets [`mount_namespace`](Self::mount_namespace).
+    #[must_use]
+    pub const fn with_mount_namespace(mut self, inode: u32) -> Self {
+        self.mount_namespace = Some(inode);
+        self
+    }
+
     /// Replaces [`rules`](Self::rules).
     #[must_use]
     pub fn with_rules(mut self, rules: Vec<VerdictRule>) -> Self {
@@ -188,6 +200,7 @@ impl AnalysisChainConfig {
             max_completed_workflows,
             completed_retention,
             hasher,
+            mount_namespace: _,
             rules,
         } = self;
         check_number("max_concurrent_workflows", *max_concurrent_workflows, MAX_COUNT)?;

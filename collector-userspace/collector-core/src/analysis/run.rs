@@ -112,6 +112,7 @@ impl<'a> Run<'a> {
                 base_delay: config.retry_base_delay,
                 max_delay: config.max_retry_delay,
             },
+            mount_namespace: config.mount_namespace,
         })
     }
 

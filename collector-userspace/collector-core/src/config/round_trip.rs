@@ -132,8 +132,8 @@ fn analysis() -> impl Strategy<Value = AnalysisChainConfig> {
     let numbers = std::array::from_fn::<_, 5, _>(|_| number().boxed());
     let durations = std::array::from_fn::<_, 5, _>(|_| duration().boxed());
     let rules = prop::collection::vec(rule(), 0..4);
-    (numbers, durations, any::<u32>(), hasher(), rules).prop_map(
-        |(numbers, durations, max_retry_attempts, hasher, rules)| {
+    (numbers, durations, any::<u32>(), hasher(), any::<Option<u32>>(), rules).prop_map(
+        |(numbers, durations, max_retry_attempts, hasher, mount_namespace, rules)| {
             let [max_concurrent_workflows, max_waiting_workflows, max_parallel_stages, rest @ ..] = numbers;
             let [max_stages, max_completed_workflows] = rest;
             let [default_stage_timeout, max_workflow_timeout, retry_base_delay, rest @ ..] = durations;
@@ -151,6 +151,7 @@ fn analysis() -> impl Strategy<Value = AnalysisChainConfig> {
                 max_completed_workflows,
                 completed_retention,
                 hasher,
+                mount_namespace,
                 rules,
             }
         },

@@ -161,6 +161,18 @@ impl CollectionEvent {
         }
     }
 
+    /// The mount namespace in which its paths lead to what it is about, where that is known: an inode number.
+    #[must_use]
+    pub fn mount_ns(&self) -> Option<u32> {
+        match self {
+            Self::Process(event) => event.namespaces.map(|namespaces| namespaces.mnt),
+            Self::Filesystem(event) => event.mount_ns,
+            Self::TriggerRequest(event) => event.target_mount_ns,
+            Self::Network(_) | Self::Performance(_) | Self::Alert(_) | Self::Loss(_) => None,
+        }
+        .filter(|namespace| *namespace != 0)
+    }
+
     /// Where and how it was captured, to be filled in.
     pub const fn meta_mut(&mut self) -> Option<&mut EventMeta> {
         match self {

@@ -58,6 +58,8 @@ pub struct TriggerRequest {
     pub target_path: Option<String>,
     /// The same path byte for byte, where it is not UTF-8.
     pub target_bytes: Option<Text>,
+    /// Mount namespace in which the path leads to it: an inode number.
+    pub target_mount_ns: Option<u32>,
     /// The process, where more than its pid is known.
     pub process: Option<Arc<ProcessRef>>,
     /// Ties request, result and alert together.
@@ -79,6 +81,7 @@ impl Default for TriggerRequest {
             target_pid: None,
             target_path: None,
             target_bytes: None,
+            target_mount_ns: None,
             process: None,
             correlation_id: String::new(),
             metadata: HashMap::new(),

@@ -94,7 +94,7 @@
 //!   (`system`, `process`, `collector`…), `interval_ns` over which a rate was taken; and the short `process` it belongs to.
 //! * `trigger.request` has `trigger`: `trigger_id`, `target_collector`, `analysis_type` (`binary_hash`, `memory_analysis`,
 //!   `yara_scan`, `network_analysis`, `behavioral_analysis` or `custom:NAME`), `priority` (`low`, `normal`, `high`,
-//!   `critical`), `target_pid`, `target_path` (lossy where it is not UTF-8), `correlation_id`, `metadata` (object of strings);
+//!   `critical`), `target_pid`, `target_path` (lossy where it is not UTF-8), `target_mount_ns`, `correlation_id`, `metadata` (object of strings);
 //!   and `process`, if it is about one.
 //! * `alert` has `process` (short), if it is about one, and `alert`: `alert_id`, `severity` (`low`, `medium`, `high`, `critical`),
 //!   `title`, `rules` (array of `rule`, `description`, `severity`, `evidence`), `unasked` (ids of rules that could not be

@@ -44,6 +44,7 @@ impl Serialize for Trigger<'_> {
             target_pid,
             target_path,
             target_bytes: _,
+            target_mount_ns,
             process: _,
             correlation_id,
             metadata,
@@ -64,6 +65,7 @@ impl Serialize for Trigger<'_> {
         )?;
         object.some("target_pid", *target_pid)?;
         object.some("target_path", target_path.as_deref())?;
+        object.some("target_mount_ns", *target_mount_ns)?;
         object.word("correlation_id", correlation_id)?;
         if !metadata.is_empty() {
             // Sorted, so that the same request is the same line.

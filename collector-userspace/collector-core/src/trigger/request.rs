@@ -45,6 +45,7 @@ impl<'e> Subject<'e> {
             exec_id: self.exec_id,
             process: self.event.process(),
             file: self.file.clone(),
+            mount_ns: self.event.mount_ns(),
             kind: self.event.kind(),
             timestamp: SystemTime::now(),
         }
@@ -61,6 +62,7 @@ pub(super) struct Ask {
     exec_id: Option<ExecId>,
     process: Option<Arc<ProcessRef>>,
     file: Option<Text>,
+    mount_ns: Option<u32>,
     /// Of the event.
     kind: &'static str,
     timestamp: SystemTime,
@@ -69,7 +71,7 @@ pub(super) struct Ask {
 impl Ask {
     /// The request itself. `instance` tells its id from those of other managers.
     pub(super) fn request(&self, instance: u32) -> TriggerRequest {
-        let Self { condition, number, pid, exec_id, process, file, kind: _, timestamp } = self;
+        let Self { condition, number, pid, exec_id, process, file, mount_ns, kind: _, timestamp } = self;
         let own_number = format!("{instance:08x}-{number}");
         let trigger_id = [&condition.id, "-", &own_number].concat();
         // Several times faster than formatting it.
@@ -84,6 +86,7 @@ impl Ask {
             target_pid: *pid,
             target_path: file.as_ref().map(|file| file.to_string_lossy().into_owned()),
             target_bytes: file.clone().filter(|file| file.as_str().is_none()),
+            target_mount_ns: *mount_ns,
             process: process.clone(),
             metadata: self.metadata(&correlation_id),
             correlation_id,

@@ -51,6 +51,8 @@ pub struct CollectedSubject {
     pub process: Option<Arc<ProcessRef>>,
     /// Container of that process.
     pub container_id: Option<String>,
+    /// Mount namespace in which the path leads to the file: an inode number.
+    pub mount_ns: Option<u32>,
     /// Size of the file in bytes, as the event says, or else as it is now.
     pub size: Option<u64>,
     /// When the file was last modified, as it is now.
@@ -87,12 +89,21 @@ impl CollectedSubject {
         self.metadata.get("condition").filter(|_| of_trigger).map(String::as_str)
     }
 
-    /// The path, if it leads from here to the file it was seen for: the same path in a container is another file, and
-    /// the digest of another file is worse than none.
-    pub(crate) fn path_from_here(&self) -> Result<Option<PathBuf>, HashError> {
+    /// The path, if it leads from here to the file it was seen for: the same path in another mount namespace is another
+    /// file, and the digest of another file is worse than none. `here` is the mount namespace of this process. Where one of
+    /// the two is not known, being in a container says as much; otherwise that says nothing, for it is concluded from a name
+    /// that others may choose.
+    pub(crate) fn path_from_here(&self, here: Option<u32>) -> Result<Option<PathBuf>, HashError> {
         let Some(path) = self.path.clone() else { return Ok(None) };
-        if self.container_id.is_some() {
-            return Err(HashError::Elsewhere { path, place: "in a container" });
+        match (self.mount_ns, here) {
+            (Some(there), Some(here)) if there != here => {
+                return Err(HashError::Elsewhere { path, place: "in another mount namespace" });
+            }
+            (Some(_), Some(_)) => {}
+            _ if self.container_id.is_some() => {
+                return Err(HashError::Elsewhere { path, place: "in a container" });
+            }
+            _ => {}
         }
         if !path.is_absolute() {
             return Err(HashError::Elsewhere { path, place: "relative to an unknown directory" });
@@ -116,6 +127,7 @@ fn of_event(event: &CollectionEvent) -> CollectedSubject {
         pid: event.pid(),
         exec_id: event.exec_id(),
         observed: Some(event.timestamp()),
+        mount_ns: event.mount_ns(),
         ..known
     }
 }
@@ -165,6 +177,7 @@ fn of_trigger(request: &TriggerRequest) -> CollectedSubject {
         pid: request.target_pid,
         exec_id: request.process.as_ref().and_then(|process| process.exec_id),
         observed: Some(request.timestamp),
+        mount_ns: request.target_mount_ns,
         ..by_process(request.process.as_ref())
     }
 }
@@ -240,7 +253,7 @@ impl Analyzer for CollectionAnalyzer {
         _: CancellationToken,
     ) -> Result<AnalysisOutput, AnalysisError> {
         let mut known = CollectedSubject::of(&input.subject);
-        if let Ok(Some(path)) = known.path_from_here()
+        if let Ok(Some(path)) = known.path_from_here(input.mount_namespace)
             && let Ok(Some(metadata)) = tokio::time::timeout(LOOK, self.look(path)).await
         {
             known.size = known.size.or(Some(metadata.len()));

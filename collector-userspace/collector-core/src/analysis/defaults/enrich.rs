@@ -55,7 +55,7 @@ impl Analyzer for EnrichmentAnalyzer {
         input: AnalysisInput,
         cancel: CancellationToken,
     ) -> Result<AnalysisOutput, AnalysisError> {
-        let digests = match input.known().path_from_here() {
+        let digests = match input.known().path_from_here(input.mount_namespace) {
             Ok(Some(path)) => self.hasher.hash(path, &cancel).await,
             Ok(None) => return Ok(AnalysisOutput::Enriched(Enrichment::NoFile)),
             Err(error) => Err(error),

@@ -8,8 +8,8 @@ use super::rule::plain;
 use super::*;
 use crate::analysis::AnalysisSubject;
 use crate::event::{
-    AlertEvent, AlertSeverity, CollectionEvent, ExecId, FilesystemEvent, FilesystemEventKind, NetworkEvent,
-    NetworkEventKind, PerformanceEvent, ProcessEvent, ProcessRef, Text, TriggerRequest,
+    AlertEvent, AlertSeverity, CollectionEvent, ExecId, FilesystemEvent, FilesystemEventKind, Namespaces,
+    NetworkEvent, NetworkEventKind, PerformanceEvent, ProcessEvent, ProcessRef, Text, TriggerRequest,
 };
 
 fn process() -> ProcessRef {
@@ -217,18 +217,40 @@ fn an_alert_on_the_bus_says_what_the_analysis_found() {
 
 #[test]
 fn paths_that_lead_elsewhere_are_not_followed() {
-    let executable = |path: &str, container: Option<&str>| {
+    const HERE: Option<u32> = Some(7);
+    let executable = |path: &str, container: Option<&str>, mnt: u32, here| {
         let event = ProcessEvent {
             executable_path: Some(Text::from(path)),
             container_id: container.map(Into::into),
+            namespaces: Some(Namespaces { mnt, ..Namespaces::default() }),
             ..ProcessEvent::default()
         };
-        gather(CollectionEvent::Process(event)).path_from_here()
+        gather(CollectionEvent::Process(event)).path_from_here(here).is_ok()
     };
-    assert_eq!(executable("/bin/sh", None), Ok(Some("/bin/sh".into())));
-    for (path, container) in [("/bin/sh", Some("c0ffee")), ("bin/sh", None), ("memfd:x", None)] {
-        assert!(executable(path, container).is_err(), "{path} in {container:?}");
+    let container = Some("c0ffee");
+    // The namespace decides where it is known: names of control groups are anybody's choice.
+    for (container, mnt, here, follows) in [
+        (None, 7, HERE, true),
+        (container, 7, HERE, true),
+        (None, 8, HERE, false),
+        (container, 8, HERE, false),
+        (None, 0, HERE, true),
+        (container, 0, HERE, false),
+        (None, 8, None, true),
+        (container, 8, None, false),
+    ] {
+        let followed = executable("/bin/sh", container, mnt, here);
+        assert_eq!(followed, follows, "{container:?} in {mnt}, seen from {here:?}");
     }
+    for path in ["bin/sh", "memfd:x"] {
+        assert!(!executable(path, None, 7, HERE), "{path}");
+    }
+    let request = TriggerRequest {
+        target_path: Some("/bin/sh".to_owned()),
+        target_mount_ns: Some(8),
+        ..TriggerRequest::default()
+    };
+    assert!(gather(CollectionEvent::TriggerRequest(request)).path_from_here(HERE).is_err());
 }
 
 #[test]

@@ -44,7 +44,10 @@ impl Analyzer for BinaryHashAnalyzer {
         input: AnalysisInput,
         cancel: CancellationToken,
     ) -> Result<AnalysisOutput, AnalysisError> {
-        let path = input.known().path_from_here()?.ok_or(AnalysisError::NothingToAnalyse { what: "file" })?;
+        let path = input
+            .known()
+            .path_from_here(input.mount_namespace)?
+            .ok_or(AnalysisError::NothingToAnalyse { what: "file" })?;
         Ok(AnalysisOutput::Hashes(self.hasher.hash(path, &cancel).await?))
     }
 }

@@ -65,7 +65,7 @@ pub enum HashError {
     Elsewhere {
         /// The path.
         path: PathBuf,
-        /// Where: in a container, or relative to a directory that is not known.
+        /// Where: in a container, in another mount namespace, or relative to a directory that is not known.
         place: &'static str,
     },
     /// It cannot be opened or read.
