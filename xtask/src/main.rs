@@ -26,6 +26,7 @@ mod sysroot;
 mod test;
 mod tidy;
 mod tools;
+mod vm;
 
 use project::Project;
 
@@ -64,6 +65,8 @@ enum Verb {
     Fuzz(fuzz::Args),
     /// Measure what the agent costs: loads without and with it, latency, idle, memory.
     Bench(bench::Args),
+    /// Run the kernel tests inside the kernels that distributions ship, in emulated machines.
+    VmTest(vm::Args),
 }
 
 fn main() -> ExitCode {
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
         Verb::Ci => test::ci(&project),
         Verb::Fuzz(args) => fuzz::fuzz(&project, &args),
         Verb::Bench(args) => bench::bench(&project, &args),
+        Verb::VmTest(args) => vm::test(&project, &args),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

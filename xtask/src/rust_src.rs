@@ -8,9 +8,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::apt;
 use crate::command::{find_program, run, say};
 use crate::project::{Project, Rustc, relative};
+
+mod debian;
 
 /// Returns a `library/` directory of the compiler's version: as named by the user, of the toolchain, from our cache,
 /// else fetched from Debian or with rustup.
@@ -74,16 +75,13 @@ fn is_library(dir: &Path) -> bool {
 
 fn from_debian(project: &Project, rustc: &Rustc, cache: &Path) -> Result<PathBuf> {
     let work = project.bpf_dir().join("apt");
-    if find_program("apt-get").is_none() || find_program("dpkg-deb").is_none() {
-        bail!("this machine has no apt-get and dpkg-deb");
-    }
     say(&format!(
         "fetching the Debian package rust-src {}, because the kernel target's core is built from it; cached in {} \
          (/etc/apt stays as it is)",
         rustc.release,
         relative(cache, &project.root)
     ));
-    apt::fetch_rust_src(&rustc.release, &work, cache)?;
+    debian::fetch(&rustc.release, &work, cache)?;
     // Package lists and archive have served; without them the next suite starts afresh.
     let _ = fs::remove_dir_all(&work);
     let library = cache.join("library");
