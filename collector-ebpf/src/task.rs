@@ -7,8 +7,8 @@ use crate::kernel::{follow, known, load, offset, read, read_at, setting};
 
 const PF_KTHREAD: u32 = 0x0020_0000;
 const TS_COMPAT: u32 = 2;
-/// Namespaces of pids are nested 32 deep at most.
-const PID_LEVEL_MASK: u32 = 63;
+/// Namespaces of pids are nested 32 deep at most, and a number takes two words.
+const NUMBERS_MASK: u64 = 0x3ff;
 
 /// The running task, typed.
 #[inline(always)]
@@ -139,12 +139,13 @@ pub unsafe fn fill_credentials(task: *const u8, out: *mut CredentialsWire) {
         (*out).session_id = session_id(task);
         (*out).cap_effective = load(cred, offset!(cred_cap_effective));
         (*out).user_ns = load(follow(cred, offset!(cred_user_ns)), offset!(user_namespace_inum));
-        // The array of numbers is indexed by a variable: read it by address. Before 6.4 at the latest the verifier wants
-        // to know how far a typed pointer is moved; the compiler, which does not, must not see that nothing is masked.
+        // The array of numbers is indexed by a variable: read it by address. Old verifiers (6.1) want to see how far a typed
+        // pointer is moved, and lose sight in a multiplication; the compiler must not see that the mask does nothing.
         let pid = follow(task, offset!(task_thread_pid));
         let level: u32 = load(pid, offset!(pid_level));
-        let index = u64::from(core::hint::black_box(level) & PID_LEVEL_MASK);
-        let at = pid as u64 + offset!(pid_numbers) as u64 + index * offset!(sizeof_upid) as u64;
+        let distance = u64::from(level) * offset!(sizeof_upid) as u64;
+        let distance = core::hint::black_box(distance) & NUMBERS_MASK;
+        let at = pid as u64 + offset!(pid_numbers) as u64 + distance;
         let upid: Upid = read(at);
         (*out).ns_pid = (upid.words[(offset!(upid_nr) / 8) & 1]) as u32;
         (*out).pid_ns = read_at(upid.words[(offset!(upid_ns) / 8) & 1], offset!(pid_namespace_inum));
