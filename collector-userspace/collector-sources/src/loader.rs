@@ -5,6 +5,7 @@ use std::fmt;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray, ProgramArray, RingBuf};
+use aya::programs::tp_btf::BtfTracePointLinkId;
 use aya::programs::{BtfTracePoint, ProgramError};
 use aya::{Btf, BtfError, Ebpf, EbpfError, EbpfLoader};
 use collector_common::{
@@ -65,7 +66,9 @@ pub enum LoadError {
 /// Programs in the kernel, attached. Dropping it detaches and unloads them.
 pub struct Loaded {
     ebpf: Ebpf,
-    attached: Vec<&'static str>,
+    attached: Vec<(&'static str, BtfTracePointLinkId)>,
+    /// Last numbers of the programs that were attached.
+    detached: Vec<ProgramStats>,
     /// The kernel empties a program array when its last user-space handle goes.
     tail_calls: BTreeMap<&'static str, ProgramArray<MapData>>,
     filter_pids: HashMap<MapData, u32, u32>,
@@ -78,7 +81,8 @@ pub struct Loaded {
 
 impl fmt::Debug for Loaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Loaded").field("attached", &self.attached).finish_non_exhaustive()
+        let attached: Vec<_> = self.attached.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Loaded").field("attached", &attached).finish_non_exhaustive()
     }
 }
 
@@ -133,6 +137,7 @@ pub fn load(
     let filter_pids = take(&mut ebpf, name::FILTER_PIDS)?;
     let mut loaded = Loaded {
         attached: Vec::new(),
+        detached: Vec::new(),
         tail_calls: BTreeMap::new(),
         filter_pids: HashMap::try_from(filter_pids).map_err(in_map(name::FILTER_PIDS))?,
         waiting: Array::try_from(waiting).map_err(in_map(name::WAITING))?,
@@ -153,8 +158,8 @@ pub fn load(
     loaded.filltail_calls(plan)?;
     // Tail calls are all in place before the first program runs.
     for program in &plan.attach {
-        tracepoint(&mut loaded.ebpf, program.name)?.attach().map_err(in_program(program.name))?;
-        loaded.attached.push(program.name);
+        let link = tracepoint(&mut loaded.ebpf, program.name)?.attach().map_err(in_program(program.name))?;
+        loaded.attached.push((program.name, link));
     }
     Ok((loaded, rings))
 }
@@ -172,9 +177,15 @@ impl Loaded {
     pub fn detach(&mut self) {
         let mut attached = std::mem::take(&mut self.attached);
         // Exits of calls first: with closes gone before opens, descriptions would seem closed unseen.
-        attached.sort_by_key(|name| *name != "sys_exit");
-        for name in attached {
-            // The link goes with the program.
+        attached.sort_by_key(|(name, _)| *name != "sys_exit");
+        for (name, link) in attached {
+            // What a program missed to its end is known between the end of its link and its own.
+            let detached = tracepoint(&mut self.ebpf, name)
+                .and_then(|program| program.detach(link).map_err(in_program(name)));
+            if let Err(error) = detached {
+                tracing::warn!(program = name, %error, "cannot detach a kernel program");
+            }
+            self.detached.extend(self.ebpf.program(name).and_then(|program| program_stats(name, program)));
             if let Ok(program) = tracepoint(&mut self.ebpf, name)
                 && let Err(error) = program.unload()
             {
@@ -220,17 +231,15 @@ impl Loaded {
         self.ring_bytes.get(domain as usize).copied().unwrap_or(0)
     }
 
-    /// Numbers of the programs at tracepoints. What they call by tail call runs on their account.
+    /// Numbers of the programs at tracepoints, the last ones of those that were detached. What they call by tail call runs
+    /// on their account.
     #[must_use]
     pub fn program_stats(&self) -> Vec<ProgramStats> {
-        let mut stats: Vec<ProgramStats> = self
-            .ebpf
-            .programs()
-            .filter(|(name, _)| self.attached.contains(name))
-            .filter_map(|(name, program)| {
-                Some(ProgramStats { name: name.to_owned(), ..program_stats(program)? })
-            })
-            .collect();
+        let attached = self.attached.iter().filter_map(|&(name, _)| {
+            let program = self.ebpf.program(name)?;
+            program_stats(name, program)
+        });
+        let mut stats: Vec<ProgramStats> = attached.chain(self.detached.iter().cloned()).collect();
         stats.sort_by(|a, b| a.name.cmp(&b.name));
         stats
     }
@@ -314,7 +323,7 @@ fn possible_cpus() -> u32 {
 }
 
 /// Numbers of a program, from the information file of its descriptor: the one place that has them all.
-fn program_stats(program: &aya::programs::Program) -> Option<ProgramStats> {
+fn program_stats(name: &str, program: &aya::programs::Program) -> Option<ProgramStats> {
     let fd = program.fd().ok()?;
     let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd())).ok()?;
     let field = |name: &str| {
@@ -323,7 +332,7 @@ fn program_stats(program: &aya::programs::Program) -> Option<ProgramStats> {
             .unwrap_or(0)
     };
     Some(ProgramStats {
-        name: String::new(),
+        name: name.to_owned(),
         run_count: field("run_cnt"),
         run_time_ns: field("run_time_ns"),
         missed: field("recursion_misses"),

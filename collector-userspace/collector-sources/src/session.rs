@@ -223,6 +223,8 @@ impl Session {
         }
         reader.finish(now_ns, &sent, &deltas);
         reader.take(out);
+        let timestamp = lock(&self.shared).clock.system_time(now_ns);
+        self.state_missed(domain, timestamp, out);
     }
 
     /// What the loss counters of `domain` have gained since the last call.
