@@ -5,6 +5,7 @@
 mod agent;
 mod complete;
 mod detection;
+mod doctor;
 mod evasion;
 mod file;
 mod filter;

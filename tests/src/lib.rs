@@ -37,5 +37,5 @@ pub use cgroup::ChildCgroup;
 pub use trace::{Event, Trace};
 pub use watch::{watch, watch_closes};
 
-/// How long anything may take before the test fails. Generous: machines that run tests are busy.
-pub const DEADLINE: std::time::Duration = std::time::Duration::from_secs(60);
+/// How long anything may take before the test fails. Generous: machines that run tests are busy, or emulated.
+pub const DEADLINE: std::time::Duration = std::time::Duration::from_secs(120);

@@ -21,21 +21,26 @@ mod guest;
 mod kernels;
 mod machine;
 mod report;
+mod table;
 
 use debian::Debian;
 use kernels::{KERNELS, Kernel};
 use machine::Machine;
 use report::{Outcome, Report};
+use table::Column;
 
 /// Arguments of `cargo xtask vm-test`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Machines at the same time; each has two processors and 1 GiB of memory.
+    /// Machines at the same time; each keeps one processor busy and takes 1 GiB of memory.
     #[arg(long, default_value_t = 2, value_name = "N")]
     jobs: usize,
     /// Only tests whose name contains this.
     #[arg(long, value_name = "TEXT")]
     filter: Vec<String>,
+    /// Write docs/kernels.md, in which users read what works in which kernel; with all kernels and all tests.
+    #[arg(long, conflicts_with_all = ["filter", "exec", "kernels"])]
+    table: bool,
     /// Run this command in the machines and show its output, in place of the tests; words are parted by spaces.
     #[arg(long, value_name = "COMMAND", conflicts_with = "filter")]
     exec: Option<String>,
@@ -72,7 +77,7 @@ pub(crate) fn test(project: &Project, args: &Args) -> Result<()> {
         let machine = Machine { debian: &debian, kernel, image, archive: &archive, dir: &dir, deadline };
         machine.run(&task).map(|console| (console, dir.join("report")))
     });
-    if args.exec.is_some() { show(results) } else { judge(project, results) }
+    if args.exec.is_some() { show(results) } else { judge(project, results, args.table) }
 }
 
 /// Prints what commands put out.
@@ -126,34 +131,52 @@ fn run<'a>(
     results
 }
 
-/// Prints what came of it; an error if a kernel is not as it should be.
-fn judge(project: &Project, runs: Vec<Run<'_>>) -> Result<()> {
+/// Prints what came of it, and writes the page if wanted; an error if a kernel is not as it should be.
+fn judge(project: &Project, runs: Vec<Run<'_>>, write_page: bool) -> Result<()> {
     let mut failed = Vec::new();
-    let mut lines = vec![format!(
-        "{:<6} {:<28} {:>6} {:>6} {:>8} {:>6}  {}",
-        "kernel", "release", "passed", "failed", "left out", "time", "result"
-    )];
+    let mut reports = Vec::new();
+    println!("kernel release                      passed failed left out   time  result");
     for Run { kernel, ended, took } in runs {
         let (end, path) = ended.with_context(|| format!("kernel {}", kernel.name))?;
         let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let report = Report::parse(&String::from_utf8_lossy(&text));
         let outcome = report.outcome(end);
+        let Report { release, passed, left_out, .. } = &report;
+        println!(
+            "{:<6} {release:<28} {passed:>6} {:>6} {left_out:>8} {:>4} s  {outcome}",
+            kernel.name,
+            report.failed.len(),
+            took.as_secs(),
+        );
         if let Outcome::Failed(why) = &outcome {
             eprintln!("\n==> {}: {why}; see {}", kernel.name, relative(&path, &project.root));
             eprint!("{}", report.failures);
             failed.push(kernel.name);
         }
-        lines.push(format!(
-            "{:<6} {:<28} {:>6} {:>6} {:>8} {:>4} s  {outcome}{}",
-            kernel.name,
-            report.release,
-            report.passed,
-            report.failed.len(),
-            report.left_out,
-            took.as_secs(),
-            kernel.note()
-        ));
+        reports.push((kernel, report));
     }
-    println!("{}", lines.join("\n"));
-    if failed.is_empty() { Ok(()) } else { bail!("not as it should be: kernel {}", failed.join(", ")) }
+    for (kernel, report) in reports.iter().filter(|(_, report)| report.left_out > 0) {
+        println!("{}: {} tests left out: {}", kernel.name, report.left_out, kernel.left_out());
+    }
+    if !failed.is_empty() {
+        bail!("not as it should be: kernel {}", failed.join(", "));
+    }
+    if write_page { page(project, &reports) } else { Ok(()) }
+}
+
+/// Writes docs/kernels.md.
+fn page(project: &Project, reports: &[(&Kernel, Report)]) -> Result<()> {
+    let columns = reports.iter().map(|(kernel, report)| Column {
+        release: &report.release,
+        doctor: &report.doctor,
+        tests: match report.left_out {
+            0 => format!("{} passed", report.passed),
+            left => format!("{} passed, {left} left out: {}", report.passed, kernel.left_out()),
+        },
+    });
+    let path = project.root.join("docs/kernels.md");
+    fs::write(&path, table::render(&columns.collect::<Vec<_>>()))
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    say(&format!("wrote {}", relative(&path, &project.root)));
+    Ok(())
 }

@@ -1,5 +1,9 @@
 //! How much was written, by whom, and when that is known.
 
+use std::collections::BTreeMap;
+
+use collector_sources::features::probe;
+
 use super::{check, tell_all, watch};
 use crate::Dir;
 
@@ -135,8 +139,11 @@ fn a_file_left_open_by_threads_that_end_at_once_is_reported_once() {
     let steps = [&*times, "fork", "open f w,creat x", "write f 5", "rush 3", "end", "end"];
     let trace = watch(&dir, steps);
     let told = tell_all(&trace, &dir);
-    let reported = told.iter().filter(|it| *it == "modify x 5 written (write, closed_by_exit)").count();
-    assert_eq!(reported, TIMES);
+    let mut counts: BTreeMap<_, usize> = BTreeMap::new();
+    for words in told {
+        *counts.entry(words).or_default() += 1;
+    }
+    assert_eq!(counts.get("modify x 5 written (write, closed_by_exit)"), Some(&TIMES), "{counts:?}");
 }
 
 #[test]
@@ -186,18 +193,21 @@ fn files_that_an_exec_closes_are_reported_and_the_others_stay_open() {
     ];
     let trace = watch(&dir, steps);
     let mut told = tell_all(&trace, &dir);
-    told[3..5].sort();
-    assert_eq!(
-        told,
-        [
-            "create x (write)",
-            "create y (write)",
-            "create z (write)",
+    let mut expected = vec!["create x (write)", "create y (write)", "create z (write)"];
+    if execs_close_in_sight() {
+        told[3..5].sort();
+        expected.extend([
             "modify x 7 written (write, closed_by_exec)",
             "modify y 8 written (write, closed_by_exec)",
-            "modify z 9 written (write, closed_by_exit)",
-        ]
-    );
+        ]);
+    }
+    expected.push("modify z 9 written (write, closed_by_exit)");
+    assert_eq!(told, expected);
+}
+
+/// Whether this kernel shows what an exec closes. Where it does not (before 6.10), `collector doctor` says so.
+fn execs_close_in_sight() -> bool {
+    probe().features.tracepoints.contains_key("sched_prepare_exec")
 }
 
 #[test]
@@ -205,7 +215,8 @@ fn an_exec_of_a_process_with_threads_closes_as_well() {
     let dir = Dir::new();
     let steps = ["open f w,creat,cloexec x", "write f 7", "thread", "exec-actor open|a|r|x close|a", "end"];
     let trace = watch(&dir, steps);
-    assert_eq!(tell_all(&trace, &dir), ["create x (write)", "modify x 7 written (write, closed_by_exec)"]);
+    let expected = ["create x (write)", "modify x 7 written (write, closed_by_exec)"];
+    assert_eq!(tell_all(&trace, &dir), expected[..if execs_close_in_sight() { 2 } else { 1 }]);
 }
 
 #[test]

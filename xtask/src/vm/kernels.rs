@@ -63,13 +63,15 @@ impl Kernel {
 
     /// Arguments for the test program.
     pub(super) fn arguments(&self, filters: &[String]) -> Vec<String> {
-        let only = self.only.map(|(filter, _)| filter.to_owned());
-        only.map_or_else(|| filters.to_vec(), |filter| vec![filter])
+        self.only.map_or_else(|| filters.to_vec(), |(filter, _)| vec![filter.to_owned()])
     }
 
-    /// What there is to say about a result.
-    pub(super) fn note(&self) -> String {
-        self.only.map(|(_, why)| format!(": {why}")).unwrap_or_default()
+    /// Why tests were left out.
+    pub(super) const fn left_out(&self) -> &'static str {
+        match self.only {
+            Some((_, why)) => why,
+            None => "as asked for",
+        }
     }
 }
 

@@ -17,7 +17,8 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// What the kernel is told. The messages of the kernel, a restart instead of standing still when it panics, and the module
 /// order that distributions have by default or will have. Nobody attacks this kernel, and emulated processors are slow enough.
-const KERNEL_OPTIONS: &str = "console=ttyS0 loglevel=4 panic=-1 mitigations=off lsm=landlock,bpf";
+const KERNEL_OPTIONS: &str =
+    "console=ttyS0 loglevel=4 panic=-1 mitigations=off tsc=reliable lsm=landlock,bpf";
 
 /// A machine to be run once.
 #[derive(Debug)]
