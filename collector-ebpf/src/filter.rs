@@ -23,6 +23,23 @@ pub fn switched_on(kinds: u64) -> bool {
 #[inline(always)]
 pub unsafe fn wanted(task: *const u8, kind: Kind) -> bool {
     // SAFETY: by the caller's promise.
+    unsafe { wanted_if(task, kind, || passes(task)) }
+}
+
+/// The same for what a process that ends leaves behind, and which was wanted when it began: the pid filter may have
+/// forgotten the process already, when two of its threads end at once on two processors.
+///
+/// # Safety
+/// As for [`wanted`].
+#[inline(always)]
+pub unsafe fn wanted_to_the_end(task: *const u8, kind: Kind) -> bool {
+    // SAFETY: by the caller's promise.
+    unsafe { wanted_if(task, kind, || passes_but_pids(task)) }
+}
+
+#[inline(always)]
+unsafe fn wanted_if(task: *const u8, kind: Kind, passes: impl FnOnce() -> bool) -> bool {
+    // SAFETY: by the caller's promise.
     unsafe {
         if !switched_on(kind.bit()) {
             return false;
@@ -34,7 +51,7 @@ pub unsafe fn wanted(task: *const u8, kind: Kind) -> bool {
             emit::count(kind, LossReason::Own);
             return false;
         }
-        if !passes(task) {
+        if !passes() {
             emit::count(kind, LossReason::Filtered);
             return false;
         }
@@ -54,6 +71,16 @@ pub unsafe fn passes(task: *const u8) -> bool {
         if filters & filter_flag::PIDS != 0 && FILTER_PIDS.get(task::tgid(task)).is_none() {
             return false;
         }
+        passes_but_pids(task)
+    }
+}
+
+/// Whether the task passes the user's filters but that of pids.
+#[inline(always)]
+unsafe fn passes_but_pids(task: *const u8) -> bool {
+    let filters = setting!(filters);
+    // SAFETY: by the caller's promise.
+    unsafe {
         if filters & filter_flag::UID != 0 {
             let cred = crate::kernel::follow(task, offset!(task_real_cred));
             if load::<u32>(cred, offset!(cred_uid)) != setting!(uid) {

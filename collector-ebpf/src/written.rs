@@ -136,7 +136,12 @@ pub unsafe fn begin(scratch: *mut FileScratch, task: *const u8, description: u64
             emit::count(Kind::FileModify, LossReason::CloseUnseen);
             return false;
         }
-        if !filter::wanted(task, Kind::FileModify) {
+        let wanted = if flags & file_flag::CLOSED_BY_EXIT != 0 {
+            filter::wanted_to_the_end(task, Kind::FileModify)
+        } else {
+            filter::wanted(task, Kind::FileModify)
+        };
+        if !wanted {
             return false;
         }
         file::begin_listed(scratch, Kind::FileModify, Capture::Kernel);

@@ -32,9 +32,12 @@ use table::Column;
 /// Arguments of `cargo xtask vm-test`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Machines at the same time; each keeps one processor busy and takes 1 GiB of memory.
+    /// Machines at the same time; each takes 1 GiB of memory.
     #[arg(long, default_value_t = 2, value_name = "N")]
     jobs: usize,
+    /// Processors of a machine: with one, time is exact and tests repeat; several find races, and miss deadlines.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    processors: u8,
     /// Only tests whose name contains this.
     #[arg(long, value_name = "TEXT")]
     filter: Vec<String>,
@@ -74,7 +77,9 @@ pub(crate) fn test(project: &Project, args: &Args) -> Result<()> {
             None => format!("test {}", kernel.arguments(&args.filter).join(" ")),
         };
         let deadline = Duration::from_secs(args.deadline);
-        let machine = Machine { debian: &debian, kernel, image, archive: &archive, dir: &dir, deadline };
+        let processors = args.processors;
+        let machine =
+            Machine { debian: &debian, kernel, image, archive: &archive, dir: &dir, processors, deadline };
         machine.run(&task).map(|console| (console, dir.join("report")))
     });
     if args.exec.is_some() { show(results) } else { judge(project, results, args.table) }
@@ -158,10 +163,11 @@ fn judge(project: &Project, runs: Vec<Run<'_>>, write_page: bool) -> Result<()> 
     for (kernel, report) in reports.iter().filter(|(_, report)| report.left_out > 0) {
         println!("{}: {} tests left out: {}", kernel.name, report.left_out, kernel.left_out());
     }
-    if !failed.is_empty() {
-        bail!("not as it should be: kernel {}", failed.join(", "));
+    // Also when something is not as it should be: that is what the page is to say.
+    if write_page {
+        page(project, &reports)?;
     }
-    if write_page { page(project, &reports) } else { Ok(()) }
+    if failed.is_empty() { Ok(()) } else { bail!("not as it should be: kernel {}", failed.join(", ")) }
 }
 
 /// Writes docs/kernels.md.
@@ -169,9 +175,15 @@ fn page(project: &Project, reports: &[(&Kernel, Report)]) -> Result<()> {
     let columns = reports.iter().map(|(kernel, report)| Column {
         release: &report.release,
         doctor: &report.doctor,
-        tests: match report.left_out {
-            0 => format!("{} passed", report.passed),
-            left => format!("{} passed, {left} left out: {}", report.passed, kernel.left_out()),
+        tests: {
+            let mut words = format!("{} passed", report.passed);
+            if !report.failed.is_empty() {
+                words += &format!(", failed: {}", report.failed.join(", "));
+            }
+            if report.left_out > 0 {
+                words += &format!(", {} left out: {}", report.left_out, kernel.left_out());
+            }
+            words
         },
     });
     let path = project.root.join("docs/kernels.md");

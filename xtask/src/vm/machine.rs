@@ -30,6 +30,8 @@ pub(super) struct Machine<'a> {
     pub(super) archive: &'a Path,
     /// Where `console` (the kernel's words), `report` (those of the programs) and `qemu` (QEMU's complaints) go.
     pub(super) dir: &'a Path,
+    /// One is exact in time; with more, things happen at the same time, as fast as this machine can.
+    pub(super) processors: u8,
     /// How long it may take.
     pub(super) deadline: Duration,
 }
@@ -46,7 +48,7 @@ pub(super) enum End {
 impl Machine<'_> {
     /// Runs it to its end, with this task for its first process.
     pub(super) fn run(&self, task: &str) -> Result<End> {
-        let Self { debian, kernel, image, archive, dir, deadline } = *self;
+        let Self { debian, kernel, image, archive, dir, processors, deadline } = *self;
         fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
         let line = |name: &str| format!("file:{}", dir.join(name).display());
         let complaints =
@@ -55,20 +57,16 @@ impl Machine<'_> {
         for firmware in ["usr/share/qemu", "usr/share/seabios"] {
             qemu.arg("-L").arg(debian.path(firmware));
         }
-        // Emulated: a kernel of its own must not depend on whether this one offers KVM. The model of the processor is an old
+        // Emulated: what a kernel shows must not depend on whether this one offers KVM. The model of the processor is an old
         // one, because 6.12 does not survive what QEMU makes of new ones.
-        qemu.args([
-            "-accel",
-            "tcg,thread=multi",
-            "-machine",
-            "q35",
-            "-cpu",
-            "Nehalem",
-            "-smp",
-            "2",
-            "-m",
-            "1G",
-        ]);
+        qemu.args(["-machine", "q35", "-cpu", "Nehalem", "-m", "1G", "-smp", &processors.to_string()]);
+        if processors == 1 {
+            // An instruction takes a nanosecond, and waiting takes none: deadlines, and how often a tick falls into a
+            // program, do not depend on how busy this machine is.
+            qemu.args(["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"]);
+        } else {
+            qemu.args(["-accel", "tcg,thread=multi"]);
+        }
         qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
         qemu.args(["-serial", &line("console"), "-serial", &line("report")]);
         qemu.arg("-kernel").arg(image).arg("-initrd").arg(archive);
