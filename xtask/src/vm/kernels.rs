@@ -22,6 +22,8 @@ pub(super) struct Kernel {
     suite: &'static str,
     /// Tests that make sense on it alone, and why others do not.
     only: Option<(&'static str, &'static str)>,
+    /// What users of such a kernel should know besides what `collector doctor` says, in sentences of a line each.
+    pub(super) note: Option<&'static str>,
 }
 
 /// Old to new.
@@ -30,10 +32,20 @@ pub(super) const KERNELS: [Kernel; 4] = [
         name: "5.10",
         suite: "bullseye",
         only: Some(("doctor::", "it is older than 5.12, and only has to be refused with that reason")),
+        note: None,
     },
-    Kernel { name: "6.1", suite: "bookworm", only: None },
-    Kernel { name: "6.12", suite: "trixie", only: None },
-    Kernel { name: "7.x", suite: "trixie-backports", only: None },
+    Kernel { name: "6.1", suite: "bookworm", only: None, note: None },
+    Kernel { name: "6.12", suite: "trixie", only: None, note: None },
+    Kernel {
+        name: "7.x",
+        suite: "trixie-backports",
+        only: None,
+        note: Some(
+            "This kernel may interrupt a kernel program for another task.\n\
+             Until it goes on, the program does not run for tasks on the same processor, and what they do meanwhile is missed.\n\
+             The agent counts that as losses with the reason `program_busy`.",
+        ),
+    },
 ];
 
 impl Kernel {

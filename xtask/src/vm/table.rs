@@ -12,16 +12,15 @@ pub(super) struct Column<'a> {
     pub(super) release: &'a str,
     /// What `collector doctor --format json` said.
     pub(super) doctor: &'a Value,
-    /// How the tests went, in words.
-    pub(super) tests: String,
+    /// What else there is to know, in sentences.
+    pub(super) note: Option<&'static str>,
 }
 
 /// The page.
 pub(super) fn render(columns: &[Column<'_>]) -> String {
     let mut page = String::from(
         "# Kernels\n\n\
-         What collector captures in kernels that distributions ship: Debian's, for virtual machines, each booted with the kernel \
-         tests inside.\n\
+         What collector captures in kernels that distributions ship: Debian's, for virtual machines, each booted in an emulated machine.\n\
          `cargo xtask vm-test --table` writes this page, out of what `collector doctor` says in each.\n\n\
          The letter is the tier: B is capture at tracepoints.\n\
          A number refers to what is missing, below.\n\n",
@@ -38,9 +37,10 @@ pub(super) fn render(columns: &[Column<'_>]) -> String {
     for (number, reason) in missing.iter().enumerate() {
         let _ = writeln!(page, "{}. {reason}", number + 1);
     }
-    page.push_str("\n## Tests\n\n");
-    for Column { release, tests, .. } in columns {
-        let _ = writeln!(page, "* {release}: {tests}.");
+    for Column { release, note, .. } in columns {
+        if let Some(note) = note {
+            let _ = write!(page, "\n## {release}\n\n{note}\n");
+        }
     }
     page
 }
@@ -91,11 +91,11 @@ mod tests {
             {"kind": "process.exec", "captured": true, "tier": "B", "lacks": []},
             {"kind": "file.modify", "captured": true, "tier": "B", "lacks": ["writes at exec"]},
         ]});
-        let column = |release, doctor| Column { release, doctor, tests: "all passed".to_owned() };
+        let column = |release, doctor| Column { release, doctor, note: Some("It is special.") };
         let page = render(&[column("5.10.0", &old), column("6.1.0", &new)]);
         assert!(page.contains("| kind | 5.10.0 | 6.1.0 |\n|---|---|---|\n"), "{page}");
         assert!(page.contains("| `process.exec` | – 1 | B |\n| `file.modify` | – 1 | B 2 |\n"), "{page}");
         assert!(page.contains("1. too old\n2. writes at exec\n"), "{page}");
-        assert!(page.contains("* 6.1.0: all passed.\n"), "{page}");
+        assert!(page.contains("## 6.1.0\n\nIt is special.\n"), "{page}");
     }
 }
