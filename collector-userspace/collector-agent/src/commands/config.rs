@@ -26,10 +26,11 @@ fn check(context: &Context, file: Option<&Path>) -> Result<(), Failure> {
         Some(file) => Origin { named: Some(file.to_owned()), ..Origin::default() },
         None => context.origin.clone(),
     };
-    let Loaded { config, sources } = load(&origin).map_err(|error| Failure::new(Kind::Usage, error))?;
+    let Loaded { config, detection, sources } =
+        load(&origin).map_err(|error| Failure::new(Kind::Usage, error))?;
     let polled = config.capture.mode == Mode::Procfs;
     let plan = if polled { polling::plan(&config.capture.sources) } else { Vec::new() };
-    for doubt in config.doubts(polled, &plan) {
+    for doubt in config.doubts(detection.as_ref().map(|made| &made.manager), polled, &plan) {
         message(format_args!("warning: {doubt}"));
     }
     let what = if sources.is_empty() { "defaults only".to_owned() } else { sources.join(", ") };

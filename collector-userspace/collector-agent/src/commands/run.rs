@@ -12,7 +12,7 @@ use super::Context;
 use super::session::{End, Ended, Session, Watch};
 use crate::capture::{kernel_config, this_host};
 use crate::cli::{CaptureArgs, RunArgs};
-use crate::config::{Capture, Config, Detection, Store};
+use crate::config::{Capture, Config, Loaded, Store};
 use crate::failure::{Failure, Kind};
 use crate::health::HealthTracker;
 use crate::instance::Instance;
@@ -22,7 +22,7 @@ use crate::sources::{Counters, Sources};
 use crate::status::{self, Cost, Status};
 
 pub(super) fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
-    let mut config = context.configure()?.config;
+    let Loaded { mut config, detection, sources: _ } = context.configure()?;
     let duration = args.capture.duration;
     apply(args, &mut config)?;
     let runtime_dir = config.agent.runtime_dir.clone().unwrap_or_else(|| context.paths.runtime_dir.clone());
@@ -36,13 +36,13 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
         let store = store_config(&config.store, context.paths.database());
         session.add_store(store, &config.store.queue, &lines)?;
     }
-    let detection = Detection::new(&config.triggers, &config.analysis);
-    if let Some(detection) = detection.map_err(|error| Failure::new(Kind::Usage, error))? {
+    let manager = detection.as_ref().map(|made| made.manager.clone());
+    if let Some(detection) = detection {
         session.add_detector(detection, &config.triggers.queue)?;
     }
     let mut sources = Sources::start(&config, &kernel)?;
     session.register(sources.take())?;
-    for doubt in config.doubts(sources.polls(), &sources.plan()) {
+    for doubt in config.doubts(manager.as_ref(), sources.polls(), &sources.plan()) {
         message(format_args!("warning: {doubt}"));
     }
     release_memory();

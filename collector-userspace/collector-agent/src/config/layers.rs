@@ -7,7 +7,7 @@ use toml::{Table, Value};
 
 use super::explain::{ConfigError, closest, explain, line_of};
 use super::place::{Read, locate};
-use super::{Config, DEFAULTS};
+use super::{Config, DEFAULTS, Detection};
 use crate::paths::Paths;
 
 /// Environment variables of ours begin like this.
@@ -42,6 +42,8 @@ impl Origin {
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) config: Config,
+    /// Made of its conditions, rules and chains; `None` if there is nothing to look for.
+    pub(crate) detection: Option<Detection>,
     /// Files and environment variables that had a say, in rising order.
     pub(crate) sources: Vec<String>,
 }
@@ -74,8 +76,9 @@ pub(crate) fn load(origin: &Origin) -> Result<Loaded, ConfigError> {
     }
     // Each layer was checked alone, so that this cannot fail but for a combination nobody thought of.
     let config: Config = merged.try_into().map_err(|error| whole(explain(&error)))?;
-    config.check().map_err(|error| locate(error, &texts, &sources))?;
-    Ok(Loaded { config, sources })
+    let made = config.check().and_then(|()| Detection::new(&config.triggers, &config.analysis));
+    let detection = made.map_err(|error| locate(error, &texts, &sources))?;
+    Ok(Loaded { config, detection, sources })
 }
 
 /// The files to read, in rising order.

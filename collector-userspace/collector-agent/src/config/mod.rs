@@ -11,6 +11,7 @@ mod tests;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use collector_core::TriggerManager;
 use collector_sources::performance::PerformanceConfigError;
 use serde::{Deserialize, Serialize};
 
@@ -302,25 +303,31 @@ impl Default for Log {
 }
 
 impl Config {
-    /// What is valid and yet to no effect, in words. `polled` says whether `/proc` is polled, and `plan` how the kinds fare that
-    /// have limits here.
-    pub(crate) fn doubts(&self, polled: bool, plan: &[PlannedKind]) -> Vec<String> {
+    /// What is valid and yet to no effect, in words. `manager` is that of the conditions, if there are any, `polled` says whether
+    /// `/proc` is polled, and `plan` how the kinds fare that have limits here.
+    pub(crate) fn doubts(
+        &self,
+        manager: Option<&TriggerManager>,
+        polled: bool,
+        plan: &[PlannedKind],
+    ) -> Vec<String> {
         let Self { capture, triggers, analysis, .. } = self;
-        let Ok(Some(detection)) = Detection::new(triggers, analysis) else {
+        let Some(manager) = manager else {
             let is_idle = triggers.conditions.is_empty() && !analysis.rules.is_empty();
             let doubt = "analysis.rules are never asked: no [[triggers.conditions]] start a chain";
             return is_idle.then(|| doubt.to_owned()).into_iter().collect();
         };
         let is_measured = polled || capture.sources.contains(&Source::Performance);
-        unmet(triggers, &detection.manager, is_measured, |kind| {
+        unmet(triggers, manager, is_measured, |kind| {
             let planned = plan.iter().find(|planned| planned.kind == kind);
             capture.asks_for(kind) && planned.is_none_or(|planned| planned.captured)
         })
     }
 
-    /// Checks what types alone cannot: the first value that cannot work, by key.
+    /// Checks what types alone cannot: the first value that cannot work, by key. Cheap, so that it can be asked again after
+    /// flags; conditions, rules and chains, which no flag changes, are checked by making them ([`Detection::new`]).
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        let Self { capture, performance, output, store, triggers, analysis, agent, log: _ } = self;
+        let Self { capture, performance, output, store, triggers, analysis: _, agent, log: _ } = self;
         let Capture { sources, argv_max, drain_interval, max_processes, rings, filter, .. } = capture;
         if sources.is_empty() {
             return Err(ConfigError::value(
@@ -367,7 +374,6 @@ impl Config {
         if store.max_bytes.0 != 0 {
             within("store.max_bytes", store.max_bytes, Bytes(1 << 20), Bytes(u64::MAX))?;
         }
-        Detection::new(triggers, analysis)?;
         within("agent.status_interval", agent.status_interval, millis(100), seconds(3_600))
     }
 }
