@@ -6,7 +6,7 @@ mod render;
 mod tests;
 
 use super::Context;
-use super::stats::runtime_dirs;
+use super::last::runtime_dirs;
 use crate::cli::{DoctorArgs, ReportFormat};
 use crate::failure::{Failure, Kind};
 use crate::output::print;

@@ -4,6 +4,7 @@ mod completions;
 mod config;
 mod doctor;
 mod fields;
+mod last;
 mod query;
 mod record;
 mod replay;

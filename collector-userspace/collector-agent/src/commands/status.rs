@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use collector_core::{ComponentHealth, HealthStatus};
 
 use super::Context;
-use super::stats::{last_status, warning};
+use super::last::{last_status, warning};
 use crate::cli::{ReportFormat, StatusArgs};
 use crate::failure::{Failure, Kind};
 use crate::output::table::Table;
