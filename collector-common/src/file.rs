@@ -78,4 +78,6 @@ pub mod file_flag {
     pub const TRUNCATED: u32 = 8192;
     /// An exec closed the description (close-on-exec).
     pub const CLOSED_BY_EXEC: u32 = 16384;
+    /// Written in a way that does not tell how much (io_uring, 32-bit programs).
+    pub const UNCOUNTED: u32 = 32768;
 }

@@ -41,6 +41,10 @@ pub const ARGV_MAX: usize = 32 * 1024;
 /// Longest record the kernel side writes, in bytes: an exec with a full argument vector and every path full.
 pub const RECORD_MAX: usize = 64 * 1024;
 
+/// Buffers per processor for programs at kernel functions: that many of them may be at work there at once, preempting each
+/// other.
+pub const HOOK_BUFFERS: u32 = 4;
+
 /// Names of maps and programs that userspace looks up by name; at most 15 bytes, the kernel's limit.
 pub mod name {
     /// Ring of process records.
@@ -51,6 +55,8 @@ pub mod name {
     pub const FILE_EVENTS: &str = "FILE_EVENTS";
     /// A `u32` per domain: not zero while its reader sleeps and wants to be woken.
     pub const WAITING: &str = "WAITING";
+    /// One `u32`: not zero once nothing is to be reported any more.
+    pub const HALTED: &str = "HALTED";
     /// Per-CPU `u64` per domain: records the kernel side wanted to send.
     pub const SEQUENCES: &str = "SEQUENCES";
     /// Per-CPU `u64` per [`counter_slot`](crate::counter_slot): records that were not sent, by kind and reason.
@@ -85,6 +91,8 @@ pub mod name {
     pub const QUIT_SCRATCH: &str = "QUIT_SCRATCH";
     /// Buffers per processor: file records of execs.
     pub const SHUT_SCRATCH: &str = "SHUT_SCRATCH";
+    /// Buffers of programs at kernel functions.
+    pub const HOOK_SCRATCH: &str = "HOOK_SCRATCH";
     /// Read-only global: [`Settings`](crate::Settings).
     pub const SETTINGS: &str = "SETTINGS";
     /// Read-only global: [`Offsets`](crate::Offsets).

@@ -17,7 +17,8 @@ macro_rules! offsets {
             /// Number of entries.
             pub const COUNT: usize = [$($path),*].len();
             /// What each entry stands for, in field order: `struct.member[.member…]`, `sizeof struct`,
-            /// `enum enum_name.value`. Alternatives for kernels that renamed it are separated by `|`.
+            /// `enum enum_name.value`, `arg function.parameter` (its position), `args function` (how many it has).
+            /// Alternatives for kernels that renamed it are separated by `|`.
             pub const PATHS: [&'static str; Self::COUNT] = [$($path),*];
             /// Nothing resolved.
             pub const EMPTY: Self = Self { $($field: MISSING,)* };
@@ -256,4 +257,54 @@ offsets! {
     skb_transport_header: "sk_buff.transport_header",
     /// Ethernet protocol, network order.
     skb_protocol: "sk_buff.protocol",
+    /// Dentry of a path.
+    path_dentry: "path.dentry",
+    /// Mount of a path.
+    path_mnt: "path.mnt",
+    /// Inode behind a name.
+    dentry_inode: "dentry.d_inode",
+    /// Flags of an open, `O_TRUNC` among them.
+    open_flags: "open_flags.open_flag",
+    /// What an attribute change is about.
+    iattr_valid: "iattr.ia_valid",
+    /// The description it goes through.
+    iattr_file: "iattr.ia_file",
+    /// Position of an argument, as in all that follow; `_result` is where the result comes after them.
+    mkdir_dentry: "arg vfs_mkdir.dentry",
+    /// See [`Offsets::mkdir_dentry`].
+    mkdir_result: "args vfs_mkdir",
+    /// See [`Offsets::mkdir_dentry`].
+    mknod_dentry: "arg vfs_mknod.dentry",
+    /// See [`Offsets::mkdir_dentry`].
+    mknod_result: "args vfs_mknod",
+    /// See [`Offsets::mkdir_dentry`].
+    create_dentry: "arg vfs_create.dentry",
+    /// See [`Offsets::mkdir_dentry`].
+    create_result: "args vfs_create",
+    /// See [`Offsets::mkdir_dentry`].
+    unlink_dentry: "arg vfs_unlink.dentry",
+    /// See [`Offsets::mkdir_dentry`].
+    unlink_result: "args vfs_unlink",
+    /// See [`Offsets::mkdir_dentry`].
+    rmdir_dentry: "arg vfs_rmdir.dentry",
+    /// See [`Offsets::mkdir_dentry`].
+    rmdir_result: "args vfs_rmdir",
+    /// Old name in the description of a rename, a byte offset.
+    rename_old_dentry: "renamedata.old_dentry",
+    /// See [`Offsets::mkdir_dentry`].
+    rename_result: "args vfs_rename",
+    /// See [`Offsets::mkdir_dentry`].
+    link_new_dentry: "arg vfs_link.new_dentry",
+    /// See [`Offsets::mkdir_dentry`].
+    link_result: "args vfs_link",
+    /// See [`Offsets::mkdir_dentry`].
+    symlink_dentry: "arg vfs_symlink.dentry",
+    /// See [`Offsets::mkdir_dentry`].
+    symlink_result: "args vfs_symlink",
+    /// See [`Offsets::mkdir_dentry`].
+    change_dentry: "arg notify_change.dentry",
+    /// See [`Offsets::mkdir_dentry`].
+    change_attr: "arg notify_change.attr",
+    /// See [`Offsets::mkdir_dentry`].
+    change_result: "args notify_change",
 }

@@ -31,13 +31,30 @@ pub fn count(kind: Kind, reason: LossReason) {
     }
 }
 
+/// Adds to a word and returns what it was, in one step.
+///
+/// # Safety
+/// `word` must be valid and aligned.
+#[inline(always)]
+pub unsafe fn fetch_add(word: *mut u64, value: u64) -> u64 {
+    // SAFETY: by the caller's promise.
+    // Relaxed would compile to the addition that returns nothing, and the result would be the operand.
+    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(word, value) }
+}
+
+/// Takes a number for a record of `kind` that cannot be built, and counts it.
+#[inline(always)]
+pub fn lost(kind: Kind, capture: Capture) {
+    let _ = header(kind, capture, 0);
+    count(kind, LossReason::StageFailed);
+}
+
 /// The next number of this processor's sequence in the domain of `kind`.
 #[inline(always)]
 fn next_sequence(kind: Kind) -> u64 {
     match SEQUENCES.get_ptr_mut(kind.domain() as u32) {
-        // SAFETY: as in `count`.
-        // Relaxed would compile to the addition that returns nothing, and the result would be the operand.
-        Some(sequence) => unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(sequence, 1) },
+        // SAFETY: a valid, aligned map value.
+        Some(sequence) => unsafe { fetch_add(sequence, 1) },
         None => 0,
     }
 }

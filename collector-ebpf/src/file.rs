@@ -9,9 +9,8 @@ use collector_common::{Capture, FileWire, Kind, RecordHeader, StrRef, file_flag}
 
 use crate::emit;
 use crate::kernel::{follow, head_field, load, offset, read, read_at, read_head};
-use crate::maps::FILE_SCRATCH;
 use crate::path;
-use crate::scratch::{FileScratch, Scratch, Slot};
+use crate::scratch::{FileScratch, Slot};
 use crate::task;
 
 pub const AT_FDCWD: i32 = -100;
@@ -61,22 +60,10 @@ pub fn has_place(opened: Opened) -> bool {
         || read_at::<u32>(opened.path.mnt, offset!(vfsmount_flags)) & MNT_INTERNAL == 0
 }
 
-/// Starts a record of `kind` in this processor's scratch buffer. The header is complete but for its length.
+/// Starts a record of `kind`. The header is complete but for its length.
 ///
 /// # Safety
-/// `task` must be a typed `task_struct` pointer.
-#[inline(always)]
-pub unsafe fn begin_here(kind: Kind, capture: Capture) -> Option<*mut FileScratch> {
-    let scratch = Scratch::get(&FILE_SCRATCH)?;
-    // SAFETY: a valid map value.
-    unsafe { begin(scratch, kind, capture) };
-    Some(scratch)
-}
-
-/// [`begin_here`] in a given buffer.
-///
-/// # Safety
-/// As for [`begin_here`]; `scratch` must be a valid map value.
+/// `scratch` must be a valid map value.
 #[inline(always)]
 pub unsafe fn begin(scratch: *mut FileScratch, kind: Kind, capture: Capture) {
     // SAFETY: by the caller's promise.
@@ -90,7 +77,7 @@ pub unsafe fn begin(scratch: *mut FileScratch, kind: Kind, capture: Capture) {
 /// [`begin`] for one of several records: the list of the others stays.
 ///
 /// # Safety
-/// As for [`begin`]; `scratch` must be a valid map value.
+/// As for [`begin`].
 #[inline(always)]
 pub unsafe fn begin_listed(scratch: *mut FileScratch, kind: Kind, capture: Capture) {
     // SAFETY: by the caller's promise; the record buffer is larger than the fixed part.
@@ -242,6 +229,18 @@ pub unsafe fn finish(ctx: &BtfTracePointContext, scratch: *mut FileScratch, stag
             stages.tail_call(ctx, own);
             path::give_up(scratch);
         }
+        complete(scratch);
+    }
+}
+
+/// Adds who acted and the paths that were found, and sends the record.
+///
+/// # Safety
+/// As for [`describe`].
+#[inline(always)]
+pub unsafe fn complete(scratch: *mut FileScratch) {
+    // SAFETY: by the caller's promise.
+    unsafe {
         let (base, whole) = path::found(scratch, 0);
         let (old_base, old_whole) = path::found(scratch, 1);
         let wire = wire(scratch);

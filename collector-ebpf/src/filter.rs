@@ -1,19 +1,29 @@
 //! Which operations are wanted: switches and filters, constants to the verifier.
 
+use core::ptr::read_volatile;
+
 use collector_common::{Domain, Kind, LossReason, filter_flag};
 
 use crate::emit;
 use crate::kernel::{load, offset, read_at, setting};
-use crate::maps::FILTER_PIDS;
+use crate::maps::{FILTER_PIDS, HALTED};
 use crate::task;
 
 /// Levels of control groups searched upward.
 const CGROUP_DEPTH: u32 = 16;
 
-/// Whether any kind of the mask is switched on.
+/// Whether any kind of the mask is switched on, now.
 #[inline(always)]
 pub fn switched_on(kinds: u64) -> bool {
-    setting!(kinds) & kinds != 0
+    setting!(kinds) & kinds != 0 && !halted()
+}
+
+/// Whether userspace has ended the capture. It takes the kernel seconds to let go of dozens of programs; from this word on
+/// they do nothing.
+#[inline(always)]
+pub fn halted() -> bool {
+    // SAFETY: a valid, aligned map value.
+    HALTED.get_ptr(0).is_some_and(|word| unsafe { read_volatile(word) } != 0)
 }
 
 /// Whether an operation of `kind` by `task` is wanted; what is left out is counted.

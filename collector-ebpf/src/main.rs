@@ -8,18 +8,21 @@
 #![no_std]
 #![no_main]
 // The target has fetching atomics in its instruction set, but the language offers them only as an intrinsic.
-#![feature(core_intrinsics)]
+#![feature(asm_experimental_arch, core_intrinsics)]
 #![allow(internal_features, reason = "atomic_xadd, see above")]
 
 mod emit;
 mod file;
 mod filter;
+mod hook;
 mod kernel;
 mod maps;
 mod net;
 mod path;
+mod pending;
 mod probes;
 mod scratch;
+mod site;
 mod syscall;
 mod table;
 mod task;

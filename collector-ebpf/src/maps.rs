@@ -4,6 +4,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf};
 use collector_common::{COUNTER_SLOTS, Domain, SocketOwner, TABLE_SLOTS, Written};
 
+use crate::pending::{OldName, Pending};
 use crate::probes::net_connect::Attempt;
 use crate::scratch::{ExecScratch, FileScratch};
 
@@ -18,6 +19,10 @@ pub static FILE_EVENTS: RingBuf = RingBuf::with_byte_size(4096 * 16, 0);
 /// A word per domain that userspace sets before it sleeps until the next record; see `emit`.
 #[map]
 pub static WAITING: Array<u32> = Array::with_max_entries(Domain::COUNT as u32, 0);
+
+/// One word, not zero once nothing is to be reported any more; see `filter`.
+#[map]
+pub static HALTED: Array<u32> = Array::with_max_entries(1, 0);
 
 #[map]
 pub static SEQUENCES: PerCpuArray<u64> = PerCpuArray::with_max_entries(Domain::COUNT as u32, 0);
@@ -58,6 +63,16 @@ pub static FILE_SCRATCH: Array<FileScratch> = Array::with_max_entries(1, 0);
 pub static QUIT_SCRATCH: Array<FileScratch> = Array::with_max_entries(1, 0);
 #[map]
 pub static SHUT_SCRATCH: Array<FileScratch> = Array::with_max_entries(1, 0);
+
+/// Buffers of programs at kernel functions, several per processor; see `hook`.
+#[map]
+pub static HOOK_SCRATCH: Array<FileScratch> = Array::with_max_entries(1, 0);
+/// What a thread is about to do to a name, from the decision to the result.
+#[map]
+pub static PENDING: LruHashMap<u64, Pending> = LruHashMap::with_max_entries(4_096, 0);
+/// The old name of a rename that is about to be done.
+#[map]
+pub static OLD_NAMES: LruHashMap<u64, OldName> = LruHashMap::with_max_entries(1_024, 0);
 
 // Tail calls: by system call number, and to the second stage of a probe, which walks paths. A program array
 // serves one tracepoint only, hence one per hook.

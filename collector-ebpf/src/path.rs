@@ -104,42 +104,80 @@ pub unsafe fn found<const SIZE: usize>(scratch: *const Scratch<SIZE>, index: usi
     unsafe { ((*scratch).walk.found[index], (*scratch).walk.truncated >> index & 1 == 0) }
 }
 
+/// Begins the walk of a slot; false when there is nothing to resolve.
+///
+/// # Safety
+/// See [`prepare`]; `slot` must be below 2.
+#[inline(always)]
+pub unsafe fn start<const SIZE: usize>(scratch: *mut Scratch<SIZE>, slot: usize) -> bool {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let place = (*scratch).slots[slot];
+        if place.dentry == 0 {
+            return false;
+        }
+        let walk = &raw mut (*scratch).walk;
+        write_volatile(&raw mut (*walk).dentry, place.dentry);
+        write_volatile(&raw mut (*walk).mnt, place.mnt);
+        write_volatile(&raw mut (*walk).root, read_at(place.mnt, offset!(vfsmount_root)));
+        write_volatile(&raw mut (*walk).pos, PATH_MAX as u32);
+        write_volatile(&raw mut (*walk).state, WALKING);
+        true
+    }
+}
+
+/// Takes some steps of a walk. False when it has ended.
+///
+/// # Safety
+/// See [`prepare`]; [`start`] comes first.
+#[inline(always)]
+pub unsafe fn walk<const SIZE: usize>(scratch: *mut Scratch<SIZE>, steps: u32) -> bool {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        for _ in 0..steps {
+            step(scratch);
+            if read_volatile(&raw const (*scratch).walk.state) != WALKING {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// Appends what the walk of a slot has found.
+///
+/// # Safety
+/// As for [`walk`].
+#[inline(always)]
+pub unsafe fn end<const SIZE: usize>(scratch: *mut Scratch<SIZE>, slot: usize) {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let walk = &raw mut (*scratch).walk;
+        if read_volatile(&raw const (*walk).state) != WHOLE {
+            (*walk).truncated |= 1 << slot;
+        }
+        (*walk).found[slot] = append_walked(scratch);
+    }
+}
+
 /// Goes on with one slot; true when it is done.
 #[inline(always)]
 unsafe fn advance<const SIZE: usize>(scratch: *mut Scratch<SIZE>, index: usize) -> bool {
     // SAFETY: by the caller's promise. All accesses stay inside the value: constant field offsets, and indices
     // masked to the sizes of their arrays. Volatile keeps loop state in memory.
     unsafe {
-        let slot = (*scratch).slots[index];
-        if slot.dentry == 0 {
+        let walk_state = &raw mut (*scratch).walk;
+        if read_volatile(&raw const (*walk_state).state) == IDLE && !start(scratch, index) {
             return true;
         }
-        let walk = &raw mut (*scratch).walk;
-        if read_volatile(&raw const (*walk).state) == IDLE {
-            write_volatile(&raw mut (*walk).dentry, slot.dentry);
-            write_volatile(&raw mut (*walk).mnt, slot.mnt);
-            write_volatile(&raw mut (*walk).root, read_at(slot.mnt, offset!(vfsmount_root)));
-            write_volatile(&raw mut (*walk).pos, PATH_MAX as u32);
-            write_volatile(&raw mut (*walk).state, WALKING);
-        }
-        for _ in 0..STEPS {
-            step(scratch);
-            if read_volatile(&raw const (*walk).state) != WALKING {
-                break;
-            }
-        }
-        let state = read_volatile(&raw const (*walk).state);
-        if state == WALKING {
-            let runs = read_volatile(&raw const (*walk).runs);
-            write_volatile(&raw mut (*walk).runs, runs + 1);
+        if walk(scratch, STEPS) {
+            let runs = read_volatile(&raw const (*walk_state).runs);
+            write_volatile(&raw mut (*walk_state).runs, runs + 1);
             if index != 0 || runs < FIRST_RUNS {
                 return false;
             }
         }
-        if state != WHOLE {
-            (*walk).truncated |= 1 << index;
-        }
-        (*walk).found[index] = append_walked(scratch);
+        end(scratch, index);
         true
     }
 }

@@ -75,6 +75,11 @@ pub struct Scratch<const SIZE: usize> {
     /// The beginnings of a `struct file` and its inode, read in one go each.
     pub file: Head,
     pub inode: Head,
+    /// Programs at kernel functions that use this buffer or found it in use; zero: it is free.
+    pub users: u64,
+    /// Its index among the buffers of such programs.
+    pub index: u32,
+    pub padding: u32,
     /// Bytes of `record` in use.
     pub len: u32,
     /// Number of file descriptions in `pending` (process exit).
@@ -88,8 +93,8 @@ pub struct Scratch<const SIZE: usize> {
 
 /// Where exec records may begin their last write.
 pub const EXEC_LIMIT: usize = 64 * 1024;
-/// Where file records may begin their last write.
-pub const FILE_LIMIT: usize = 32 * 1024;
+/// Where file records may begin their last write: behind the fixed part and three full paths.
+pub const FILE_LIMIT: usize = 16 * 1024;
 
 pub type ExecScratch = Scratch<{ EXEC_LIMIT + PATH_MAX }>;
 pub type FileScratch = Scratch<{ FILE_LIMIT + PATH_MAX }>;

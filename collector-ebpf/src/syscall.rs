@@ -3,9 +3,8 @@
 //! At `sys_exit` the argument registers still hold what the program passed: the kernel changes only the one
 //! that returns the result.
 
-use aya_ebpf::programs::BtfTracePointContext;
-
 use crate::kernel::load;
+use crate::site::Site;
 
 #[cfg(bpf_target_arch = "x86_64")]
 mod layout {
@@ -30,16 +29,16 @@ pub struct Call {
 }
 
 impl Call {
-    /// The call a tracepoint reports.
+    /// The call at whose entry or exit a program runs.
     #[inline(always)]
-    pub fn new(ctx: &BtfTracePointContext) -> Self {
-        Self { regs: ctx.arg(0) }
+    pub fn new(site: &impl Site) -> Self {
+        Self { regs: site.arg(0) }
     }
 
     /// Its number.
     #[inline(always)]
     pub fn number(self) -> u32 {
-        // SAFETY: the tracepoint's first argument is a typed `pt_regs`.
+        // SAFETY: the first argument is a typed `pt_regs`.
         unsafe { load::<u64>(self.regs, layout::NUMBER) as u32 }
     }
 

@@ -5,8 +5,8 @@ use core::intrinsics::{AtomicOrdering, atomic_xadd};
 use aya_ebpf::maps::LruHashMap;
 use collector_common::{LossReason, Table, table_slot};
 
-use crate::emit;
 use crate::maps::TABLES;
+use crate::{emit, filter};
 
 /// `BPF_NOEXIST`.
 const NEW: u64 = 1;
@@ -16,6 +16,9 @@ const EEXIST: i32 = -17;
 /// Remembers `value` under `key`. An entry that is there already belongs to an object whose end nobody saw.
 #[inline(always)]
 pub fn remember<V>(table: Table, map: &LruHashMap<u64, V>, key: u64, value: &V) {
+    if filter::halted() {
+        return;
+    }
     match map.insert(key, value, NEW) {
         Ok(()) => count(table, false),
         Err(EEXIST) if map.insert(key, value, 0).is_ok() => {
@@ -28,7 +31,7 @@ pub fn remember<V>(table: Table, map: &LruHashMap<u64, V>, key: u64, value: &V) 
 /// Forgets what is under `key`. Of several callers at once only one finds it.
 #[inline(always)]
 pub fn forget<V>(table: Table, map: &LruHashMap<u64, V>, key: u64) -> bool {
-    let found = map.remove(key).is_ok();
+    let found = !filter::halted() && map.remove(key).is_ok();
     if found {
         count(table, true);
     }

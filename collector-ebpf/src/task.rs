@@ -6,6 +6,7 @@ use collector_common::{CredentialsWire, TaskWire, filter_flag, task_flag};
 use crate::kernel::{follow, known, load, offset, read, read_at, setting};
 
 const PF_KTHREAD: u32 = 0x0020_0000;
+const PF_IO_WORKER: u32 = 0x10;
 const TS_COMPAT: u32 = 2;
 /// Namespaces of pids are nested 32 deep at most, and a number takes two words.
 const NUMBERS_MASK: u64 = 0x3ff;
@@ -35,6 +36,16 @@ pub unsafe fn tgid(task: *const u8) -> u32 {
 pub unsafe fn is_kernel_thread(task: *const u8) -> bool {
     // SAFETY: by the caller's promise.
     unsafe { load::<u32>(task, offset!(task_flags)) & PF_KTHREAD != 0 }
+}
+
+/// Whether the task works for io_uring on behalf of a program, as one of its threads.
+///
+/// # Safety
+/// See [`tgid`].
+#[inline(always)]
+pub unsafe fn is_ring_worker(task: *const u8) -> bool {
+    // SAFETY: by the caller's promise.
+    unsafe { load::<u32>(task, offset!(task_flags)) & PF_IO_WORKER != 0 }
 }
 
 /// Whether the task is inside a 32-bit system call.

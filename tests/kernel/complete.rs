@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use collector_core::CollectionEvent;
 use collector_sources::{Filter, KernelConfig};
 use collector_tests::workload::{SHORT_LIVED, payload};
-use collector_tests::{Actor, Capture, Event, Trace};
+use collector_tests::{Actor, Capture, Event, Trace, everything};
 
 use crate::Dir;
 
@@ -16,7 +16,7 @@ fn watch_two(dir: &Dir, load: &str, closes: usize) -> (Trace, [u32; 2]) {
     let mut actors = ["left", "right"].map(|tag| Actor::in_dir(dir.path(), [format!("work {load} {tag}")]));
     let pids = [0, 1].map(|side: usize| actors[side].pid());
     let filter = Filter { pids: pids.to_vec(), ..Filter::default() };
-    let capture = Capture::start(&KernelConfig { filter, ..KernelConfig::default() });
+    let capture = Capture::start(&KernelConfig { filter, ..everything() });
     for actor in &mut actors {
         actor.release();
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use collector_core::CollectionEvent;
 use collector_sources::{Filter, KernelConfig, RingSizes};
-use collector_tests::{Actor, Capture, Trace, quiet};
+use collector_tests::{Actor, Capture, Trace, everything, quiet};
 
 use crate::Dir;
 
@@ -14,7 +14,7 @@ const TINY: u32 = 16 << 10;
 fn overload<const N: usize>(dir: &Dir, loads: [&str; N], rings: RingSizes) -> Trace {
     let mut actors = loads.map(|load| Actor::in_dir(dir.path(), [load, "wait"]));
     let filter = Filter { pids: actors.iter().map(Actor::pid).collect(), ..Filter::default() };
-    let mut capture = Capture::attach(&KernelConfig { filter, rings, ..KernelConfig::default() });
+    let mut capture = Capture::attach(&KernelConfig { filter, rings, ..everything() });
     for actor in &mut actors {
         actor.release();
     }
@@ -114,7 +114,7 @@ fn lost_file_events_are_counted_to_the_record_and_cost_no_process_event() {
     for tag in ["left", "right"] {
         std::fs::create_dir(dir.path().join(tag)).unwrap();
     }
-    let rings = RingSizes { file: TINY, ..KernelConfig::default().rings };
+    let rings = RingSizes { file: TINY, ..everything().rings };
     let loads = ["work file 1000 left", "work file 1000 right", "work exec 300 x"];
     let trace = overload(&dir, loads, rings);
     assert!(lost(&trace, "file") > 1000, "nothing was too much: {:?}", trace.stats());
@@ -212,7 +212,7 @@ fn connections_that_a_full_table_forgets_are_counted() {
 fn holes_in_sequences_are_where_losses_say() {
     let dir = Dir::new();
     std::fs::create_dir(dir.path().join("left")).unwrap();
-    let rings = RingSizes { file: TINY, ..KernelConfig::default().rings };
+    let rings = RingSizes { file: TINY, ..everything().rings };
     let trace = overload(&dir, ["work file 500 left"], rings);
     let mut missing: BTreeMap<u32, (u64, u64, u64)> = BTreeMap::new();
     for event in trace.all("loss") {

@@ -58,6 +58,9 @@ impl Agent {
     fn start(dir: &Path, mut command: Command) -> Self {
         let stderr = File::create(dir.join("stderr")).expect("the directory can be written to");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).current_dir(dir);
+        if let Some(tier) = crate::capture::forced_tier() {
+            command.env("COLLECTOR_CAPTURE_TIER", format!("{tier:?}"));
+        }
         let child = command.spawn().expect("the agent starts");
         let mut agent = Self { child, dir: dir.to_owned() };
         // The processes that are there are told once the programs are at work.

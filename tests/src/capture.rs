@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use collector_core::{CollectionEvent, EventSource};
+use collector_sources::plan::{Plan, Tier};
 use collector_sources::{CaptureHandle, Filter, KernelCapture, KernelConfig, RingSizes};
 use tokio::sync::mpsc;
 
@@ -28,19 +29,39 @@ pub fn watch_alone(actor: Actor, change: impl FnOnce(&mut KernelConfig)) -> Trac
     trace
 }
 
+/// What tests capture by default: everything, in the tier that `COLLECTOR_TEST_TIER` names or else the best.
+///
+/// # Panics
+/// When the variable names no tier.
+#[must_use]
+pub fn everything() -> KernelConfig {
+    KernelConfig { tier: forced_tier(), ..KernelConfig::default() }
+}
+
+/// The tier that tests have to use.
+#[must_use]
+pub fn forced_tier() -> Option<Tier> {
+    match std::env::var("COLLECTOR_TEST_TIER").ok()?.as_str() {
+        "A" => Some(Tier::A),
+        "B" => Some(Tier::B),
+        other => panic!("COLLECTOR_TEST_TIER is {other}: there are A and B"),
+    }
+}
+
 /// All kinds of events of these processes and their descendants, through small rings.
 #[must_use]
 pub fn quiet(pids: &[u32]) -> KernelConfig {
     KernelConfig {
         filter: Filter { pids: pids.to_vec(), ..Filter::default() },
         rings: RingSizes { process: 1 << 20, network: 1 << 20, file: 1 << 20 },
-        ..KernelConfig::default()
+        ..everything()
     }
 }
 
 /// The kernel programs at work, and what came of it so far.
 #[expect(missing_debug_implementations, reason = "sources have none")]
 pub struct Capture {
+    plan: Plan,
     handle: CaptureHandle,
     /// Until they are let run.
     sources: Vec<Box<dyn EventSource>>,
@@ -78,6 +99,7 @@ impl Capture {
             Err(error) => panic!("the kernel tests need root and the kernel programs: {error}"),
         };
         Self {
+            plan: capture.report().clone(),
             handle: capture.handle(),
             sources: capture.sources(),
             arrived: Arc::default(),
@@ -100,6 +122,12 @@ impl Capture {
         let sources = std::mem::take(&mut self.sources);
         let shutdown = Arc::clone(&self.shutdown);
         self.thread = Some(std::thread::spawn(move || run(sources, &shutdown, sink)));
+    }
+
+    /// Which programs serve which kind.
+    #[must_use]
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// Its counters.

@@ -15,10 +15,7 @@ pub fn exec_files(ctx: BtfTracePointContext) -> i32 {
     let task: *const u8 = ctx.arg(0);
     // SAFETY: the argument is a typed task pointer; the scratch buffer is a valid map value.
     unsafe {
-        // A table that other processes use as well is copied by the exec, and they go on with theirs. The other threads of
-        // this one are still there, and will be gone by then.
-        let threads: u32 = load(follow(task, offset!(task_signal)), offset!(signal_threads));
-        if load::<u32>(follow(task, offset!(task_files)), offset!(files_count)) > threads {
+        if !closes_alone(task) {
             return 0;
         }
         let Some(scratch) = Scratch::get(&SHUT_SCRATCH) else { return 0 };
@@ -27,6 +24,20 @@ pub fn exec_files(ctx: BtfTracePointContext) -> i32 {
         }
     }
     0
+}
+
+/// Whether an exec of `task` closes descriptors for good. A table that other processes use as well is copied by the exec, and
+/// they go on with theirs. The other threads of this one are still there, and will be gone by then.
+///
+/// # Safety
+/// `task` must be typed.
+#[inline(always)]
+pub unsafe fn closes_alone(task: *const u8) -> bool {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let threads: u32 = load(follow(task, offset!(task_signal)), offset!(signal_threads));
+        load::<u32>(follow(task, offset!(task_files)), offset!(files_count)) <= threads
+    }
 }
 
 /// Starts one record; the next stage resolves its path, sends it and comes back for the next.

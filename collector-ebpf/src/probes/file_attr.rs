@@ -5,14 +5,13 @@ use aya_ebpf::programs::BtfTracePointContext;
 use collector_common::{Capture, Kind, file_flag};
 
 use crate::file::AT_FDCWD;
-use crate::maps::{EXIT_STAGES, FILE_SCRATCH};
-use crate::scratch::Scratch;
+use crate::site::Site;
 use crate::syscall::Call;
-use crate::{file, filter, task};
+use crate::{emit, file, filter, task};
 
 /// What a call changed and to what.
 #[derive(Clone, Copy)]
-struct Change {
+pub struct Change {
     flags: u32,
     mode: u32,
     uid: u32,
@@ -20,7 +19,7 @@ struct Change {
 }
 
 impl Change {
-    const fn of(flags: u32) -> Self {
+    pub const fn of(flags: u32) -> Self {
         Self { flags, mode: 0, uid: u32::MAX, gid: u32::MAX }
     }
 
@@ -137,12 +136,12 @@ pub fn file_truncate(ctx: BtfTracePointContext) -> i32 {
 }
 
 #[inline(always)]
-fn by_name(ctx: &BtfTracePointContext, dirfd: i32, name: u64, change: Change) {
+pub fn by_name(ctx: &impl Site, dirfd: i32, name: u64, change: Change) {
     named(ctx, Kind::FileAttributes, dirfd, name, change);
 }
 
 #[inline(always)]
-fn named(ctx: &BtfTracePointContext, kind: Kind, dirfd: i32, name: u64, change: Change) {
+fn named(ctx: &impl Site, kind: Kind, dirfd: i32, name: u64, change: Change) {
     let result: i64 = ctx.arg(1);
     let task = task::current();
     // SAFETY: the current task is typed; the scratch buffer is a valid map value.
@@ -150,20 +149,19 @@ fn named(ctx: &BtfTracePointContext, kind: Kind, dirfd: i32, name: u64, change: 
         if result != 0 || !filter::wanted(task, kind) {
             return;
         }
-        let Some(scratch) = file::begin_here(kind, Capture::Syscall) else { return };
+        let Some(scratch) = ctx.begin(kind, Capture::Syscall) else { return };
         let wire = file::wire(scratch);
         (*wire).flags |= change.flags;
         (*wire).mode = change.mode;
         (*wire).owner_uid = change.uid;
         (*wire).owner_gid = change.gid;
         (*wire).name = file::name_at(scratch, task, 0, dirfd, name);
-        EXIT_STAGES.tail_call(ctx, 0);
-        file::stage_failed(scratch);
+        ctx.send(scratch);
     }
 }
 
 #[inline(always)]
-fn by_descriptor(ctx: &BtfTracePointContext, fd: i32, flags: u32) {
+pub fn by_descriptor(ctx: &impl Site, fd: i32, flags: u32) {
     let result: i64 = ctx.arg(1);
     let task = task::current();
     // SAFETY: the current task is typed; the scratch buffer is a valid map value.
@@ -175,15 +173,18 @@ fn by_descriptor(ctx: &BtfTracePointContext, fd: i32, flags: u32) {
         if description == 0 {
             return;
         }
-        let Some(scratch) = Scratch::get(&FILE_SCRATCH) else { return };
+        let Some(scratch) = ctx.claim() else {
+            emit::lost(Kind::FileAttributes, Capture::Kernel);
+            return;
+        };
         let opened = file::look(scratch, description);
         if !file::has_place(opened) {
+            ctx.release(scratch);
             return;
         }
         file::begin(scratch, Kind::FileAttributes, Capture::Kernel);
         file::describe(scratch, opened);
         (*file::wire(scratch)).flags |= flags;
-        EXIT_STAGES.tail_call(ctx, 0);
-        file::stage_failed(scratch);
+        ctx.send(scratch);
     }
 }

@@ -5,7 +5,7 @@ use aya_ebpf::programs::BtfTracePointContext;
 use collector_common::{Capture, Kind, file_flag};
 
 use crate::file::AT_FDCWD;
-use crate::maps::EXIT_STAGES;
+use crate::site::Site as _;
 use crate::syscall::Call;
 use crate::{file, filter, task};
 
@@ -43,11 +43,10 @@ fn deleted(ctx: &BtfTracePointContext, dirfd: i32, name: u64, flags: u32) {
         if result != 0 || !filter::wanted(task, Kind::FileDelete) {
             return;
         }
-        let Some(scratch) = file::begin_here(Kind::FileDelete, Capture::Syscall) else { return };
+        let Some(scratch) = ctx.begin(Kind::FileDelete, Capture::Syscall) else { return };
         let wire = file::wire(scratch);
         (*wire).flags |= flags;
         (*wire).name = file::name_at(scratch, task, 0, dirfd, name);
-        EXIT_STAGES.tail_call(ctx, 0);
-        file::stage_failed(scratch);
+        ctx.send(scratch);
     }
 }

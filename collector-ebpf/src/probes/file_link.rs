@@ -5,8 +5,8 @@ use aya_ebpf::programs::BtfTracePointContext;
 use collector_common::{Capture, Kind, file_flag};
 
 use crate::file::AT_FDCWD;
-use crate::maps::EXIT_STAGES;
 use crate::path;
+use crate::site::Site as _;
 use crate::syscall::Call;
 use crate::{file, filter, task};
 
@@ -54,7 +54,7 @@ fn linked(ctx: &BtfTracePointContext, old_dirfd: Option<i32>, old: u64, new: (i3
         if result != 0 || !filter::wanted(task, Kind::FileLink) {
             return;
         }
-        let Some(scratch) = file::begin_here(Kind::FileLink, Capture::Syscall) else { return };
+        let Some(scratch) = ctx.begin(Kind::FileLink, Capture::Syscall) else { return };
         let wire = file::wire(scratch);
         (*wire).name = file::name_at(scratch, task, 0, new.0, new.1);
         (*wire).old_name = match old_dirfd {
@@ -64,7 +64,6 @@ fn linked(ctx: &BtfTracePointContext, old_dirfd: Option<i32>, old: u64, new: (i3
                 path::append_user_str(scratch, old)
             }
         };
-        EXIT_STAGES.tail_call(ctx, 0);
-        file::stage_failed(scratch);
+        ctx.send(scratch);
     }
 }

@@ -4,15 +4,15 @@ use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use collector_common::{Capture, Kind, Table, Written, file_flag};
 
-use crate::maps::{EXIT_STAGES, FILE_SCRATCH, WRITTEN};
-use crate::scratch::Scratch;
+use crate::maps::WRITTEN;
+use crate::site::Site;
 use crate::syscall::Call;
-use crate::{file, filter, table, task, written};
+use crate::{emit, file, filter, table, task, written};
 
 const FMODE_CREATED: u32 = 0x10_0000;
 const O_TRUNC: u32 = 0o1000;
 /// Bits of open flags without which nothing is created or changed: `O_ACCMODE | O_CREAT | O_TRUNC`.
-const INTERESTING: u64 = 0o3 | 0o100 | 0o1000;
+pub const INTERESTING: u64 = 0o3 | 0o100 | 0o1000;
 
 /// `open`: flags in the second argument.
 #[btf_tracepoint(function = "sys_exit")]
@@ -45,17 +45,28 @@ fn opened(ctx: &BtfTracePointContext) {
     if fd < 0 {
         return;
     }
+    // SAFETY: the current task is typed.
+    let description = unsafe { file::description(task::current(), fd as i32) };
+    report(ctx, description, truncating(ctx));
+}
+
+/// Reports an open description if it was created, emptied or opened for writing. `asked` has the flags of the open:
+/// the kernel drops `O_TRUNC` from the description, and it empties the file even when opened for reading.
+#[inline(always)]
+pub fn report(site: &impl Site, description: u64, asked: u32) {
     let task = task::current();
     // SAFETY: the current task is typed; the scratch buffer is a valid map value.
     unsafe {
-        let description = file::description(task, fd as i32);
-        let Some(scratch) = Scratch::get(&FILE_SCRATCH) else { return };
+        let Some(scratch) = site.claim() else {
+            emit::lost(Kind::FileOpen, Capture::Kernel);
+            return;
+        };
         let opened = file::look(scratch, description);
         let created = opened.mode & FMODE_CREATED != 0;
-        // The kernel drops O_TRUNC from the description: ask the call. It empties the file even when opened for reading.
-        let truncated = !created && (opened.flags | truncating(ctx)) & O_TRUNC != 0;
+        let truncated = !created && (opened.flags | asked) & O_TRUNC != 0;
         let changes = opened.mode & (file::FMODE_WRITE | FMODE_CREATED) != 0 || truncated;
         if !changes || !file::is_storage(opened.inode_mode) {
+            site.release(scratch);
             return;
         }
         // The address is new to us: an entry under it belongs to a description closed out of sight.
@@ -67,6 +78,7 @@ fn opened(ctx: &BtfTracePointContext) {
             table::remember(Table::Written, &WRITTEN, description, &written);
         }
         if !filter::wanted(task, kind) {
+            site.release(scratch);
             return;
         }
         file::begin(scratch, kind, Capture::Kernel);
@@ -74,8 +86,7 @@ fn opened(ctx: &BtfTracePointContext) {
         if truncated {
             (*file::wire(scratch)).flags |= file_flag::TRUNCATED;
         }
-        EXIT_STAGES.tail_call(ctx, 0);
-        file::stage_failed(scratch);
+        site.send(scratch);
     }
 }
 

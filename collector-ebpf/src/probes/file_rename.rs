@@ -5,7 +5,7 @@ use aya_ebpf::programs::BtfTracePointContext;
 use collector_common::{Capture, Kind, file_flag};
 
 use crate::file::AT_FDCWD;
-use crate::maps::EXIT_STAGES;
+use crate::site::Site as _;
 use crate::syscall::Call;
 use crate::{file, filter, task};
 
@@ -49,12 +49,11 @@ fn renamed(ctx: &BtfTracePointContext, old: (i32, u64), new: (i32, u64), flags: 
         if result != 0 || !filter::wanted(task, Kind::FileRename) {
             return;
         }
-        let Some(scratch) = file::begin_here(Kind::FileRename, Capture::Syscall) else { return };
+        let Some(scratch) = ctx.begin(Kind::FileRename, Capture::Syscall) else { return };
         let wire = file::wire(scratch);
         (*wire).flags |= flags;
         (*wire).name = file::name_at(scratch, task, 0, new.0, new.1);
         (*wire).old_name = file::name_at(scratch, task, 1, old.0, old.1);
-        EXIT_STAGES.tail_call(ctx, 0);
-        file::stage_failed(scratch);
+        ctx.send(scratch);
     }
 }

@@ -56,14 +56,20 @@ pub fn file_mmap(ctx: BtfTracePointContext) -> i32 {
 }
 
 #[inline(always)]
-fn wrote(fd: i32, bytes: u64, flags: u32) {
+pub fn wrote(fd: i32, bytes: u64, flags: u32) {
     let task = task::current();
-    // SAFETY: the current task is typed; map values are valid until the program ends.
+    // SAFETY: the current task is typed.
+    let description = unsafe { file::description(task, fd) };
+    if description != 0 {
+        wrote_through(task, description, bytes, flags);
+    }
+}
+
+/// Notes that `task`, which must be typed, wrote through a description.
+#[inline(always)]
+pub fn wrote_through(task: *const u8, description: u64, bytes: u64, flags: u32) {
+    // SAFETY: by the caller's promise; map values are valid until the program ends.
     unsafe {
-        let description = file::description(task, fd);
-        if description == 0 {
-            return;
-        }
         let inode: u64 = read_at(description, offset!(file_inode));
         if let Some(entry) = WRITTEN.get_ptr_mut(description) {
             if (*entry).inode == inode {

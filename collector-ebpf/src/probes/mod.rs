@@ -1,5 +1,7 @@
-//! One short file per hook.
+//! One short file per hook, or per pair of hooks that belong together.
 
+mod call_attr;
+mod exec_creds;
 mod exec_files;
 mod exit_files;
 mod file_attr;
@@ -20,4 +22,15 @@ pub mod net_state;
 mod proc_exec;
 mod proc_exit;
 mod proc_fork;
+mod sock_accept;
+mod sock_connect;
+mod sock_listen;
 mod syscalls;
+mod vfs_attr;
+mod vfs_close;
+mod vfs_delete;
+mod vfs_link;
+mod vfs_make;
+mod vfs_open;
+mod vfs_rename;
+mod vfs_write;

@@ -5,7 +5,7 @@ use aya_ebpf::programs::BtfTracePointContext;
 use collector_common::{Capture, Kind, NetworkWire, SocketOwner, Table, network_flag};
 
 use crate::maps::SOCKETS;
-use crate::net::{self, Socket as _};
+use crate::net::{self, Socket};
 use crate::probes::net_state;
 use crate::{emit, filter, table, task};
 
@@ -18,10 +18,19 @@ pub fn net_accept(ctx: BtfTracePointContext) -> i32 {
     }
     let task = task::current();
     // SAFETY: the current task is typed.
+    if let Some(sock) = unsafe { net::of_descriptor(task, fd as i32) } {
+        accepted(task, sock);
+    }
+    0
+}
+
+/// Reports a connection that `task`, which must be typed, has accepted, and remembers whose it is.
+#[inline(always)]
+pub fn accepted(task: *const u8, sock: impl Socket) {
+    // SAFETY: by the caller's promise.
     unsafe {
-        let Some(sock) = net::of_descriptor(task, fd as i32) else { return 0 };
         if !net::is_tcp(sock) {
-            return 0;
+            return;
         }
         let opened_ns = emit::now();
         let mut owner =
@@ -38,7 +47,7 @@ pub fn net_accept(ctx: BtfTracePointContext) -> i32 {
             });
         }
         if !filter::wanted(task, Kind::NetworkClose) {
-            return 0;
+            return;
         }
         table::remember(Table::Sockets, &SOCKETS, sock.address(), &owner);
         // The peer may have reset the connection before it was known to us: then nobody else reports its end.
@@ -46,5 +55,4 @@ pub fn net_accept(ctx: BtfTracePointContext) -> i32 {
             net_state::closed(sock, net::TCP_CLOSE);
         }
     }
-    0
 }

@@ -76,13 +76,8 @@ pub fn failed_later(sock: impl Socket) {
 #[btf_tracepoint(function = "sys_exit")]
 pub fn net_connect(ctx: BtfTracePointContext) -> i32 {
     let result: i64 = ctx.arg(1);
-    // SAFETY: a valid map value of this thread.
-    let attempt = CONNECTING.get_ptr(thread()).map(|attempt| unsafe { *attempt });
-    if attempt.is_some() {
-        let _ = CONNECTING.remove(thread());
-    }
-    let began = attempt.is_some_and(|attempt| attempt.sock != 0);
-    if began || !EARLY.contains(&result) {
+    let (was_told, began_ns) = told();
+    if was_told || !EARLY.contains(&result) {
         return 0; // Its result was or will be told by the socket.
     }
     let call = Call::new(&ctx);
@@ -90,14 +85,59 @@ pub fn net_connect(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the current task is typed.
     unsafe {
         let Some(sock) = net::of_descriptor(task, call.argument::<0>() as i32) else { return 0 };
-        if !net::is_tcp(sock) || CONNECTING.remove(sock.address()).is_ok() {
-            return 0;
+        let target = target(|buffer, size| {
+            bpf_probe_read_user(buffer, size, call.argument::<1>() as *const _)
+        });
+        if let Some(target) = target {
+            failed(task, sock, target, result, began_ns, Capture::Syscall);
         }
-        let Some((family, port, address)) = target(call.argument::<1>()) else { return 0 };
-        if !filter::wanted(task, Kind::NetworkConnect) {
-            return 0;
+    }
+    0
+}
+
+/// Whether the socket has told or will tell the result of the running thread's connect, which has ended; and when it began,
+/// if that is known.
+#[inline(always)]
+pub fn told() -> (bool, Option<u64>) {
+    // SAFETY: a valid map value of this thread.
+    let attempt = CONNECTING.get_ptr(thread()).map(|attempt| unsafe { *attempt });
+    if attempt.is_some() {
+        let _ = CONNECTING.remove(thread());
+    }
+    (attempt.is_some_and(|attempt| attempt.sock != 0), attempt.map(|attempt| attempt.opened_ns))
+}
+
+/// Whether a connect that returns this has not come as far as the socket.
+#[inline(always)]
+pub fn is_early(result: i64) -> bool {
+    EARLY.contains(&result)
+}
+
+/// Where a connect was to lead.
+pub type Target = (u16, u16, [u64; 2]);
+
+/// Reports a connect that failed before its socket knew of it.
+///
+/// # Safety
+/// `task` must be typed.
+#[inline(always)]
+pub unsafe fn failed(
+    task: *const u8,
+    sock: impl Socket,
+    (family, port, address): Target,
+    result: i64,
+    began_ns: Option<u64>,
+    capture: Capture,
+) {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        if !net::is_tcp(sock)
+            || CONNECTING.remove(sock.address()).is_ok()
+            || !filter::wanted(task, Kind::NetworkConnect)
+        {
+            return;
         }
-        emit::fixed(Kind::NetworkConnect, Capture::Syscall, |record: *mut NetworkWire, header| {
+        emit::fixed(Kind::NetworkConnect, capture, |record: *mut NetworkWire, header| {
             (*record).header = header;
             task::fill(task, &raw mut (*record).task);
             net::describe(sock, record);
@@ -105,21 +145,19 @@ pub fn net_connect(ctx: BtfTracePointContext) -> i32 {
             (*record).remote_port = port;
             (&raw mut (*record).remote).cast::<[u64; 2]>().write(address);
             (*record).new_state = net::TCP_CLOSE;
-            (*record).opened_ns = attempt.map_or(header.ktime_ns, |attempt| attempt.opened_ns);
+            (*record).opened_ns = began_ns.unwrap_or(header.ktime_ns);
             (*record).result = result.unsigned_abs() as u32;
         });
     }
-    0
 }
 
-/// Family, port and address that the program passed.
+/// Family, port and address of a `sockaddr`; `read` is given a buffer and a size.
 #[inline(always)]
-unsafe fn target(sockaddr: u64) -> Option<(u16, u16, [u64; 2])> {
+pub fn target(read: impl Fn(*mut core::ffi::c_void, u32) -> i64) -> Option<Target> {
     // `struct sockaddr_in6`; `struct sockaddr_in` is its first half, with the address where the flow is.
     let mut words = [0_u32; 7];
     for size in [size_of_val(&words), 16] {
-        // SAFETY: that many writable bytes; the helper checks the source.
-        if unsafe { bpf_probe_read_user((&raw mut words).cast(), size as u32, sockaddr as *const _) } == 0 {
+        if read((&raw mut words).cast(), size as u32) == 0 {
             let (family, port) = (words[0] as u16, u16::from_be((words[0] >> 16) as u16));
             let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
             return match family {

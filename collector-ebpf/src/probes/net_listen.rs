@@ -4,7 +4,7 @@ use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use collector_common::{Capture, Kind, NetworkWire};
 
-use crate::net;
+use crate::net::{self, Socket};
 use crate::syscall::Call;
 use crate::{emit, filter, task};
 
@@ -19,10 +19,21 @@ pub fn net_listen(ctx: BtfTracePointContext) -> i32 {
         if result != 0 || !filter::wanted(task, Kind::NetworkListen) {
             return 0;
         }
-        let Some(sock) = net::of_descriptor(task, call.argument::<0>() as i32) else { return 0 };
-        if !net::is_tcp(sock) {
-            return 0;
+        if let Some(sock) = net::of_descriptor(task, call.argument::<0>() as i32) {
+            listens(task, sock);
         }
+    }
+    0
+}
+
+/// Reports a socket that listens from now on; `task` must be typed.
+#[inline(always)]
+pub fn listens(task: *const u8, sock: impl Socket) {
+    if !net::is_tcp(sock) {
+        return;
+    }
+    // SAFETY: by the caller's promise; all of the record is written.
+    unsafe {
         emit::fixed(Kind::NetworkListen, Capture::Kernel, |record: *mut NetworkWire, header| {
             (*record).header = header;
             task::fill(task, &raw mut (*record).task);
@@ -32,5 +43,4 @@ pub fn net_listen(ctx: BtfTracePointContext) -> i32 {
             (*record).backlog = net::backlog(sock);
         });
     }
-    0
 }

@@ -24,6 +24,8 @@ pub(crate) struct PlannedKind {
     pub(crate) tier: String,
     /// What is missing, each with its reason; or why it is not captured.
     pub(crate) lacks: Vec<String>,
+    /// Why it is not served in a better tier; empty when there is none.
+    pub(crate) no_better: String,
 }
 
 /// The plan in words.
@@ -33,14 +35,15 @@ pub(crate) fn describe(plan: &Plan) -> Vec<PlannedKind> {
         .map(|planned| {
             let kind = planned.kind.name().to_owned();
             match &planned.outcome {
-                Outcome::Served { tier, without, .. } => PlannedKind {
+                Outcome::Served { tier, without, no_better, .. } => PlannedKind {
                     kind,
                     captured: true,
                     tier: format!("{tier:?}"),
                     lacks: without.iter().map(|lack| format!("{}: {}", lack.misses, lack.reason)).collect(),
+                    no_better: no_better.clone().unwrap_or_default(),
                 },
                 Outcome::Unavailable { reason } => {
-                    PlannedKind { kind, captured: false, tier: String::new(), lacks: vec![reason.clone()] }
+                    PlannedKind { kind, lacks: vec![reason.clone()], ..PlannedKind::default() }
                 }
             }
         })
@@ -70,6 +73,7 @@ pub(crate) fn kernel_config(capture: &Capture) -> Result<KernelConfig, Failure> 
     let Capture {
         sources,
         mode: _,
+        tier,
         poll_interval: _,
         argv_max,
         drain_interval,
@@ -86,6 +90,7 @@ pub(crate) fn kernel_config(capture: &Capture) -> Result<KernelConfig, Failure> 
     let cgroup_id = filter.cgroup.as_deref().map(cgroup_id).transpose()?;
     Ok(KernelConfig {
         kinds: kinds_of(sources),
+        tier: tier.forced(),
         filter: Filter { pids: filter.pids.clone(), cgroup_id, uid: filter.uid },
         rings: RingSizes {
             process: size(rings.process.0),

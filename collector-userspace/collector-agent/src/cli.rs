@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{Format, Mode, Source};
+use crate::config::{Format, Mode, Source, Tier};
 use crate::units::Span;
 
 /// Shows and keeps what a Linux machine does: processes, network, files, seen by the kernel.
@@ -95,6 +95,9 @@ pub(crate) struct RunArgs {
     /// How to capture
     #[arg(long, value_name = "MODE")]
     pub(crate) mode: Option<Mode>,
+    /// Where kernel programs sit, instead of the best place for each kind of event
+    #[arg(long, value_name = "TIER")]
+    pub(crate) tier: Option<Tier>,
     /// How to write events
     #[arg(long, short, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,

@@ -35,6 +35,7 @@ pub(crate) fn plan(sources: &[Source]) -> Vec<PlannedKind> {
             captured,
             tier: if captured { "C".to_owned() } else { String::new() },
             lacks: vec![lack.to_owned()],
+            no_better: String::new(),
         });
         planned.collect()
     };

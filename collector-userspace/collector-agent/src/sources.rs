@@ -152,5 +152,11 @@ pub(crate) fn planned_samples() -> PlannedKind {
     } else if let Err(error) = read("/proc/pressure/cpu") {
         lacks.push(format!("pressure: cannot read /proc/pressure: {error}"));
     }
-    PlannedKind { kind: "performance.sample".to_owned(), captured, tier: "C".to_owned(), lacks }
+    PlannedKind {
+        kind: "performance.sample".to_owned(),
+        captured,
+        tier: "C".to_owned(),
+        lacks,
+        no_better: String::new(),
+    }
 }

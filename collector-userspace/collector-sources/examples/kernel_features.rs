@@ -8,7 +8,7 @@ use collector_sources::{features, plan};
 
 fn main() -> Result<(), serde_json::Error> {
     let probed = features::probe();
-    let plan = plan::plan(&probed.features, &probed.offsets, u64::MAX);
+    let plan = plan::plan(&probed.features, &probed.offsets, u64::MAX, &plan::Limits::default());
     let report = serde_json::json!({
         "features": &probed.features,
         "trampolines": probed.features.trampolines(),

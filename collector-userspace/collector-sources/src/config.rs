@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use collector_common::{ARGV_MAX, Domain, Kind};
 
+use crate::plan::Tier;
+
 /// Configuration of kernel capture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelConfig {
@@ -11,6 +13,8 @@ pub struct KernelConfig {
     pub kinds: u64,
     /// Whose operations to capture.
     pub filter: Filter,
+    /// Only programs of this tier, instead of the best that this kernel has for each kind.
+    pub tier: Option<Tier>,
     /// Bytes of each ring; rounded up to a power of two of at least a page. Counted twice in the agent's resident
     /// memory, because a ring is mapped twice in a row.
     pub rings: RingSizes,
@@ -58,6 +62,7 @@ impl Default for KernelConfig {
         Self {
             kinds: Kind::ALL.iter().fold(0, |mask, kind| mask | kind.bit()),
             filter: Filter::default(),
+            tier: None,
             rings: RingSizes { process: 4 << 20, network: 2 << 20, file: 4 << 20 },
             argv_max: ARGV_MAX as u32,
             drain_interval: Duration::from_millis(25),

@@ -9,12 +9,12 @@ use collector_core::EventSource;
 
 use crate::clock::{Anchor, Clock};
 use crate::config::KernelConfig;
-use crate::features::{Features, probe};
+use crate::features::{Features, Probed, probe};
 use crate::identity::{Boot, ProcessTable, TableConfig, clock_ticks};
-use crate::loader::{KernelTraits, LoadError, load};
+use crate::loader::{KernelTraits, LoadError, Loaded, Rings, load};
 use crate::offsets;
 use crate::pipeline::Shared;
-use crate::plan::{Outcome, Plan, plan};
+use crate::plan::{Limits, Outcome, Plan, plan};
 use crate::session::Session;
 use crate::source::KernelSource;
 use crate::stats::CaptureStats;
@@ -93,10 +93,6 @@ impl KernelCapture {
             }
         }
         let probed = probe();
-        let plan = plan(&probed.features, &probed.offsets, config.kinds | identity_kinds());
-        if plan.served() & config.kinds == 0 {
-            return Err(unavailable(&plan, config.kinds));
-        }
         let features = &probed.features;
         let kernel = KernelTraits {
             cgroup_v1: features.cgroups.value.in_memory_hierarchy() && probed.offsets.has(offsets::CGROUP_V1),
@@ -105,7 +101,7 @@ impl KernelCapture {
                 .get("sched_process_exit")
                 .is_some_and(|point| point.arguments >= 2),
         };
-        let (loaded, rings) = load(&plan, &probed.offsets.offsets, kernel, config)?;
+        let (plan, (loaded, rings)) = load_what_is_accepted(&probed, kernel, config)?;
         let boot = Boot::new(&boot_id()?, clock_ticks());
         let table = TableConfig { max_processes: config.max_processes, ..TableConfig::default() };
         let shared = Shared::new(ProcessTable::new(boot, table), Clock::new(Anchor::read()));
@@ -178,6 +174,36 @@ impl CaptureHandle {
     #[must_use]
     pub fn take_tap(&self) -> Option<Box<dyn Tap>> {
         self.session.take_tap()
+    }
+}
+
+/// Plans and loads; where the kernel refuses a program, plans again without it.
+fn load_what_is_accepted(
+    probed: &Probed,
+    kernel: KernelTraits,
+    config: &KernelConfig,
+) -> Result<(Plan, (Loaded, Rings)), StartError> {
+    let mut limits = Limits { tier: config.tier, ..Limits::default() };
+    loop {
+        let plan = plan(&probed.features, &probed.offsets, config.kinds | identity_kinds(), &limits);
+        if plan.served() & config.kinds == 0 {
+            return Err(unavailable(&plan, config.kinds));
+        }
+        match load(&plan, &probed.offsets.offsets, kernel, config) {
+            Ok(loaded) => return Ok((plan, loaded)),
+            // Every plan leaves out at least one program more than the last.
+            Err(LoadError::Refused(programs)) => {
+                for (program, reason) in programs {
+                    tracing::warn!(
+                        program,
+                        reason,
+                        "the kernel does not take a program: going on without it"
+                    );
+                    limits.unusable.insert(program.to_owned(), reason);
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 

@@ -20,6 +20,7 @@ pub mod pipeline;
 pub mod plan;
 pub mod procfs;
 pub mod procmond;
+mod programs;
 mod reader;
 mod session;
 mod source;

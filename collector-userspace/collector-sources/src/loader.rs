@@ -5,16 +5,15 @@ use std::fmt;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray, ProgramArray, RingBuf};
-use aya::programs::tp_btf::BtfTracePointLinkId;
-use aya::programs::{BtfTracePoint, ProgramError};
 use aya::{Btf, BtfError, Ebpf, EbpfError, EbpfLoader};
 use collector_common::{
-    ARGV_MAX, Domain, Kind, LossReason, Offsets, Settings, counter_slot, filter_flag, name,
+    ARGV_MAX, Domain, HOOK_BUFFERS, Kind, LossReason, Offsets, Settings, counter_slot, filter_flag, name,
 };
 use zerocopy::IntoBytes;
 
 use crate::config::{Filter, KernelConfig};
-use crate::plan::Plan;
+use crate::plan::{Plan, Program};
+use crate::programs::{self, Link};
 use crate::stats::ProgramStats;
 use crate::tables::Tables;
 
@@ -50,6 +49,9 @@ pub enum LoadError {
         /// What the kernel or the library said; the verifier's log goes to the debug log.
         reason: String,
     },
+    /// Programs that the plan relies on, and what was said of each: plan without them.
+    #[error("{}", refusals(.0))]
+    Refused(Vec<(&'static str, String)>),
     /// A map that userspace uses.
     #[error("map {map}: {source}")]
     Map {
@@ -66,13 +68,17 @@ pub enum LoadError {
 /// Programs in the kernel, attached. Dropping it detaches and unloads them.
 pub struct Loaded {
     ebpf: Ebpf,
-    attached: Vec<(&'static str, BtfTracePointLinkId)>,
+    attached: Vec<(Program, Link)>,
+    /// Every program that the kernel has accepted so far.
+    accepted: Vec<Program>,
     /// Last numbers of the programs that were attached.
     detached: Vec<ProgramStats>,
     /// The kernel empties a program array when its last user-space handle goes.
     tail_calls: BTreeMap<&'static str, ProgramArray<MapData>>,
     filter_pids: HashMap<MapData, u32, u32>,
     waiting: Array<MapData, u32>,
+    halted: Array<MapData, u32>,
+    is_halted: bool,
     counters: PerCpuArray<MapData, u64>,
     sequences: PerCpuArray<MapData, u64>,
     tables: Option<Tables>,
@@ -81,7 +87,7 @@ pub struct Loaded {
 
 impl fmt::Debug for Loaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let attached: Vec<_> = self.attached.iter().map(|(name, _)| name).collect();
+        let attached: Vec<_> = self.attached.iter().map(|(program, _)| program.name).collect();
         f.debug_struct("Loaded").field("attached", &attached).finish_non_exhaustive()
     }
 }
@@ -118,13 +124,11 @@ pub fn load(
         return Err(LoadError::ObjectMissing);
     }
     let mut settings = settings(plan.served(), kernel, config);
-    if plan.programs.iter().any(|program| program.name == "net_connect") {
+    if plan.programs.iter().any(|program| matches!(program.name, "net_connect" | "connect_done")) {
         settings.filters |= filter_flag::CONNECT_RESULT;
     }
     let sizes = [config.rings.process, config.rings.network, config.rings.file].map(ring_size);
     let mut ebpf = create_maps(offsets, &settings, sizes, config)?;
-    let btf = Btf::from_sys_fs()?;
-
     let mut rings: Rings = [None, None, None];
     for ((slot, ring), domain) in rings.iter_mut().zip(RINGS).zip(Domain::ALL) {
         if Kind::ALL.iter().any(|kind| kind.domain() == domain && plan.served() & kind.bit() != 0) {
@@ -134,13 +138,17 @@ pub fn load(
     let counters = take(&mut ebpf, name::COUNTERS)?;
     let sequences = take(&mut ebpf, name::SEQUENCES)?;
     let waiting = take(&mut ebpf, name::WAITING)?;
+    let halted = take(&mut ebpf, name::HALTED)?;
     let filter_pids = take(&mut ebpf, name::FILTER_PIDS)?;
     let mut loaded = Loaded {
         attached: Vec::new(),
+        accepted: Vec::new(),
         detached: Vec::new(),
         tail_calls: BTreeMap::new(),
         filter_pids: HashMap::try_from(filter_pids).map_err(in_map(name::FILTER_PIDS))?,
         waiting: Array::try_from(waiting).map_err(in_map(name::WAITING))?,
+        halted: Array::try_from(halted).map_err(in_map(name::HALTED))?,
+        is_halted: false,
         counters: PerCpuArray::try_from(counters).map_err(in_map(name::COUNTERS))?,
         sequences: PerCpuArray::try_from(sequences).map_err(in_map(name::SEQUENCES))?,
         tables: Some(Tables::take(&mut ebpf, possible_cpus())?),
@@ -150,21 +158,62 @@ pub fn load(
     for &pid in &config.filter.pids {
         loaded.follow(pid)?;
     }
-    for program in &plan.programs {
-        tracepoint(&mut loaded.ebpf, program.name)?
-            .load(program.tracepoint, &btf)
-            .map_err(in_program(program.name))?;
-    }
-    loaded.filltail_calls(plan)?;
-    // Tail calls are all in place before the first program runs.
-    for program in &plan.attach {
-        let link = tracepoint(&mut loaded.ebpf, program.name)?.attach().map_err(in_program(program.name))?;
-        loaded.attached.push((program.name, link));
-    }
+    loaded.apply(plan)?;
     Ok((loaded, rings))
 }
 
+fn refusals(programs: &[(&'static str, String)]) -> String {
+    let each: Vec<String> =
+        programs.iter().map(|(name, reason)| format!("program {name}: {reason}")).collect();
+    each.join("; ")
+}
+
 impl Loaded {
+    /// Does what `plan` says: loads and attaches what is not there yet, and then stops what is in it no more. For a
+    /// moment both the old and the new run.
+    ///
+    /// # Errors
+    /// [`LoadError::Refused`] with every program the kernel does not take. Then only the programs that were attached before
+    /// are.
+    pub fn apply(&mut self, plan: &Plan) -> Result<(), LoadError> {
+        let btf = Btf::from_sys_fs()?;
+        let mut refused = Vec::new();
+        for &program in &plan.programs {
+            if self.accepted.contains(&program) {
+                continue;
+            }
+            match programs::load(&mut self.ebpf, program, &btf) {
+                Ok(()) => self.accepted.push(program),
+                Err(error) => refused.push(refusal(error)?),
+            }
+        }
+        if !refused.is_empty() {
+            return Err(LoadError::Refused(refused));
+        }
+        // Tail calls are all in place before the first program runs.
+        self.fill_tail_calls(plan)?;
+        let before = self.attached.len();
+        for &program in &plan.attach {
+            if self.attached.iter().any(|(attached, _)| *attached == program) {
+                continue;
+            }
+            match programs::attach(&mut self.ebpf, program) {
+                Ok(link) => self.attached.push((program, link)),
+                Err(error) => refused.push(refusal(error)?),
+            }
+        }
+        if !refused.is_empty() {
+            let new = self.attached.split_off(before);
+            self.stop(new);
+            return Err(LoadError::Refused(refused));
+        }
+        let attached = std::mem::take(&mut self.attached);
+        let (kept, gone) = attached.into_iter().partition(|(program, _)| plan.attach.contains(program));
+        self.attached = kept;
+        self.stop(gone);
+        Ok(())
+    }
+
     /// Lets a process through the pid filter.
     ///
     /// # Errors
@@ -173,24 +222,36 @@ impl Loaded {
         self.filter_pids.insert(pid, 1, 0).map_err(in_map(name::FILTER_PIDS))
     }
 
-    /// Stops every program. Records already in the rings stay there.
-    pub fn detach(&mut self) {
-        let mut attached = std::mem::take(&mut self.attached);
-        // Exits of calls first: with closes gone before opens, descriptions would seem closed unseen.
-        attached.sort_by_key(|(name, _)| *name != "sys_exit");
-        for (name, link) in attached {
+    /// Ends the reports of all programs. Records already in the rings stay there.
+    ///
+    /// The programs stay attached until this is dropped, which takes up to a tenth of a second for each: old kernels wait
+    /// until no task can be inside a function's trampoline any more.
+    pub fn halt(&mut self) {
+        if self.is_halted {
+            return;
+        }
+        if let Err(error) = self.halted.set(0, 1, 0) {
+            tracing::warn!(%error, "cannot tell the kernel programs to stop: detaching them one by one");
+            let attached = std::mem::take(&mut self.attached);
+            self.stop(attached);
+        }
+        // A program that looked just before may still be about to send.
+        wait_for_programs();
+        self.is_halted = true;
+    }
+
+    fn stop(&mut self, attached: Vec<(Program, Link)>) {
+        for (program, link) in attached {
+            let name = program.name;
             // What a program missed to its end is known between the end of its link and its own.
-            let detached = tracepoint(&mut self.ebpf, name)
-                .and_then(|program| program.detach(link).map_err(in_program(name)));
-            if let Err(error) = detached {
+            if let Err(error) = programs::detach(&mut self.ebpf, name, link) {
                 tracing::warn!(program = name, %error, "cannot detach a kernel program");
             }
             self.detached.extend(self.ebpf.program(name).and_then(|program| program_stats(name, program)));
-            if let Ok(program) = tracepoint(&mut self.ebpf, name)
-                && let Err(error) = program.unload()
-            {
+            if let Err(error) = programs::unload(&mut self.ebpf, program) {
                 tracing::warn!(program = name, %error, "cannot unload a kernel program");
             }
+            self.accepted.retain(|accepted| *accepted != program);
         }
     }
 
@@ -202,10 +263,10 @@ impl Loaded {
         self.waiting.set(domain as u32, 1, 0).map_err(in_map(name::WAITING))
     }
 
-    /// Whether programs are attached.
+    /// Whether programs are at work.
     #[must_use]
-    pub const fn is_attached(&self) -> bool {
-        !self.attached.is_empty()
+    pub const fn is_at_work(&self) -> bool {
+        !self.is_halted
     }
 
     /// Records the kernel side of `domain` wanted to send so far, per processor.
@@ -235,23 +296,22 @@ impl Loaded {
     /// on their account.
     #[must_use]
     pub fn program_stats(&self) -> Vec<ProgramStats> {
-        let attached = self.attached.iter().filter_map(|&(name, _)| {
-            let program = self.ebpf.program(name)?;
-            program_stats(name, program)
+        let attached = self.attached.iter().filter_map(|(program, _)| {
+            let loaded = self.ebpf.program(program.name)?;
+            program_stats(program.name, loaded)
         });
         let mut stats: Vec<ProgramStats> = attached.chain(self.detached.iter().cloned()).collect();
         stats.sort_by(|a, b| a.name.cmp(&b.name));
         stats
     }
 
-    fn filltail_calls(&mut self, plan: &Plan) -> Result<(), LoadError> {
+    fn fill_tail_calls(&mut self, plan: &Plan) -> Result<(), LoadError> {
         for entry in &plan.table {
             if !self.tail_calls.contains_key(entry.map) {
                 let array = take(&mut self.ebpf, entry.map)?;
                 self.tail_calls.insert(entry.map, ProgramArray::try_from(array).map_err(in_map(entry.map))?);
             }
-            let failed = in_program(entry.program);
-            let program = tracepoint(&mut self.ebpf, entry.program)?.fd().map_err(failed)?;
+            let program = programs::fd(&self.ebpf, entry.program)?;
             if let Some(array) = self.tail_calls.get_mut(entry.map) {
                 array.set(entry.index, program, 0).map_err(in_map(entry.map))?;
             }
@@ -281,6 +341,7 @@ fn create_maps(
     for scratch in SCRATCHES {
         loader.map_max_entries(scratch, cpus);
     }
+    loader.map_max_entries(name::HOOK_SCRATCH, cpus.saturating_mul(HOOK_BUFFERS));
     if settings.filters & filter_flag::PIDS != 0 {
         loader.map_max_entries(name::FILTER_PIDS, FOLLOWED_MAX);
     }
@@ -347,19 +408,24 @@ fn in_map(map: &'static str) -> impl Fn(MapError) -> LoadError {
     move |source| LoadError::Map { map, source }
 }
 
-fn in_program(program: &'static str) -> impl Fn(ProgramError) -> LoadError {
-    move |error| {
-        if let ProgramError::LoadError { io_error, verifier_log } = &error {
-            tracing::debug!(program, %verifier_log, "the verifier's log");
-            return LoadError::Program { program, reason: format!("the kernel refused it: {io_error}") };
-        }
-        LoadError::Program { program, reason: error.to_string() }
+/// Waits until every program that runs now has ended: they run in read-side sections of the kernel's RCU, and this call
+/// returns after all that there were.
+fn wait_for_programs() {
+    const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
+    // SAFETY: the call takes three numbers.
+    let result = unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };
+    if result != 0 {
+        // Where processors run without a tick there is no such call. A program takes microseconds.
+        std::thread::sleep(std::time::Duration::from_millis(20));
     }
 }
 
-fn tracepoint<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut BtfTracePoint, LoadError> {
-    let missing = || LoadError::Program { program: name, reason: "not in this build's object".to_owned() };
-    ebpf.program_mut(name).ok_or_else(missing)?.try_into().map_err(in_program(name))
+/// What a program's error says; errors of anything else are passed on.
+fn refusal(error: LoadError) -> Result<(&'static str, String), LoadError> {
+    match error {
+        LoadError::Program { program, reason } => Ok((program, reason)),
+        other => Err(other),
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use collector_common::{MISSING, Offsets};
 use serde::Serialize;
 use zerocopy::IntoBytes;
 
-use crate::btf::{Btf, LookupError};
+use crate::btf::{Btf, Class, LookupError};
 
 /// Outcome of resolving: what the kernel programs get, and what this kernel does not have.
 #[derive(Clone, Debug)]
@@ -110,6 +110,27 @@ pub const PACKET: &[Field] = fields! {
 };
 /// Control groups of the separate memory hierarchy; needed only where it is in use.
 pub const CGROUP_V1: &[Field] = fields! { css_set_subsys css_cgroup memory_cgrp_id };
+/// A path that the kernel hands around.
+pub const PATH_ARGUMENT: &[Field] = fields! { path_dentry path_mnt };
+/// What a dentry leads to.
+pub const DENTRY: &[Field] = fields! {
+    dentry_inode inode_ino inode_size inode_mode inode_uid inode_gid inode_nlink inode_sb sb_dev
+};
+/// Flags of an open, as the kernel goes by them.
+pub const OPENING: &[Field] = fields! { open_flags };
+/// Where functions that change directories take and return things.
+pub const MAKING: &[Field] =
+    fields! { mkdir_dentry mkdir_result mknod_dentry mknod_result create_dentry create_result };
+/// See [`MAKING`].
+pub const REMOVING: &[Field] = fields! { unlink_dentry unlink_result rmdir_dentry rmdir_result };
+/// See [`MAKING`].
+pub const RENAMING: &[Field] = fields! { rename_old_dentry rename_result };
+/// See [`MAKING`].
+pub const LINKING: &[Field] = fields! { link_new_dentry link_result symlink_dentry symlink_result };
+/// Where the function that changes attributes takes and returns things.
+pub const CHANGING: &[Field] = fields! { change_dentry change_attr change_result iattr_valid iattr_file };
+/// What an exec replaces, before it does.
+pub const CREDS_FROM_FILE: &[Field] = fields! { files_count task_signal signal_threads };
 /// What the programs ask for before reading it: without these a record has less in it.
 pub const OPTIONAL: &[Field] = fields! {
     task_status task_io_uring task_loginuid task_sessionid tcp_bytes_retrans sk_v6_daddr sk_v6_rcv_saddr
@@ -246,6 +267,10 @@ enum Query<'p> {
     SizeOf(&'p str),
     /// `enum enum_name.value`.
     Enum(&'p str, &'p str),
+    /// `arg function.parameter`: its position.
+    Argument(&'p str, &'p str),
+    /// `args function`: how many parameters it has, which is where an fexit program finds the result.
+    Arguments(&'p str),
 }
 
 impl<'p> Query<'p> {
@@ -254,6 +279,9 @@ impl<'p> Query<'p> {
         if verb == "sizeof" {
             return Some(Self::SizeOf(object));
         }
+        if verb == "args" {
+            return Some(Self::Arguments(object));
+        }
         let (name, members) = object.split_once('.')?;
         let path = members.split('.').collect();
         match verb {
@@ -261,6 +289,7 @@ impl<'p> Query<'p> {
             "bits" => Some(Self::BitWord(name, path)),
             "bit" => Some(Self::Bit(name, path)),
             "enum" => Some(Self::Enum(name, members)),
+            "arg" => Some(Self::Argument(name, members)),
             _ => None,
         }
     }
@@ -271,7 +300,9 @@ impl<'p> Query<'p> {
             | Self::BitWord(name, _)
             | Self::Bit(name, _)
             | Self::SizeOf(name)
-            | Self::Enum(name, _) => name,
+            | Self::Enum(name, _)
+            | Self::Argument(name, _)
+            | Self::Arguments(name) => name,
         }
     }
 
@@ -289,6 +320,8 @@ impl<'p> Query<'p> {
             Self::Bit(name, path) => i128::from(btf.member(name, path)?.bit_offset % 32),
             Self::SizeOf(name) => i128::from(btf.size_of(name)?),
             Self::Enum(name, value) => btf.enum_value(name, value)?,
+            Self::Argument(name, parameter) => i128::from(btf.parameter_index(name, parameter)?),
+            Self::Arguments(name) => i128::from(btf.parameter_count(Class::Function, name)?),
         };
         u32::try_from(value).ok().filter(|&word| word != MISSING).ok_or(PathError::OutOfRange(value))
     }
@@ -353,6 +386,8 @@ mod tests {
         assert_eq!(resolve_path(&btf, "enum e.three"), Ok(3));
         assert_eq!(resolve_path(&btf, "enum e.minus"), Err(PathError::OutOfRange(-1)));
         assert_eq!(resolve_path(&btf, "nonsense"), Err(PathError::Malformed));
+        assert_eq!(Query::parse("arg f.x"), Some(Query::Argument("f", "x")));
+        assert_eq!(Query::parse("args f"), Some(Query::Arguments("f")));
         assert_eq!(
             resolve_path(&btf, "gone.a"),
             Err(PathError::Lookup(LookupError::NoType("gone".to_owned())))

@@ -100,8 +100,8 @@ impl Session {
     }
 
     /// Stops the programs. Records in the rings can still be taken.
-    pub(crate) fn detach(&self) {
-        lock(&self.loaded).detach();
+    pub(crate) fn halt(&self) {
+        lock(&self.loaded).halt();
     }
 
     /// Asks for a wake-up at the next record of `domain`.
@@ -110,8 +110,8 @@ impl Session {
     }
 
     /// Whether programs are at work.
-    pub(crate) fn is_attached(&self) -> bool {
-        lock(&self.loaded).is_attached()
+    pub(crate) fn is_at_work(&self) -> bool {
+        lock(&self.loaded).is_at_work()
     }
 
     pub(crate) fn reader(&self, domain: Domain) -> Option<&Mutex<Reader>> {
@@ -204,7 +204,7 @@ impl Session {
     /// Stops the programs, drains the rest of `domain` and closes its ledger; without a process source that of the
     /// process domain too.
     pub(crate) fn finish(&self, domain: Domain, out: &mut Vec<CollectionEvent>) {
-        self.detach();
+        self.halt();
         self.close(domain, out);
         if !self.config.wants(Domain::Process) {
             self.close(Domain::Process, out);
@@ -232,7 +232,7 @@ impl Session {
         let mut deltas = Vec::new();
         if let Some(tables) = lock(&self.tables).as_mut() {
             // Without programs nothing changes any more: the last count is exact.
-            let is_last = !self.is_attached();
+            let is_last = !self.is_at_work();
             for table in Table::ALL.into_iter().filter(|table| table.missing().domain() == domain) {
                 reader.forgotten.update(table, tables.forgotten(table, is_last), &mut deltas);
             }

@@ -281,14 +281,14 @@ impl EventSource for KernelSource {
     }
 
     async fn stop(&self) -> anyhow::Result<()> {
-        self.session.detach();
+        self.session.halt();
         // Whoever watches the shutdown signal for all may be held up: the others look for themselves.
         self.session.unwatched.notify_waiters();
         Ok(())
     }
 
     async fn health_check(&self) -> anyhow::Result<()> {
-        anyhow::ensure!(self.session.is_attached(), "the kernel programs are not attached");
+        anyhow::ensure!(self.session.is_at_work(), "the kernel programs have ended");
         Ok(())
     }
 }

@@ -74,6 +74,14 @@ fn oracle_value(oracle: &Oracle, path: &str) -> Option<u32> {
                 _ => bits / 8,
             })
         }
+        ("arg" | "args", Type::Func(function)) => {
+            let Type::FuncProto(proto) = oracle.resolve_chained_type(&function).unwrap() else { return None };
+            let named = |name: &str| {
+                proto.parameters.iter().position(|it| oracle.resolve_name(it).is_ok_and(|it| it == name))
+            };
+            let value = components.first().map_or(Some(proto.parameters.len()), |name| named(name))?;
+            Some(value as u32)
+        }
         _ => None,
     })
 }

@@ -1,7 +1,7 @@
 //! Probing the kernel this runs on, whatever it allows.
 
 use collector_sources::features::{BtfState, Support, probe};
-use collector_sources::plan::plan;
+use collector_sources::plan::{Limits, plan};
 
 #[test]
 fn probing_answers_consistently_with_and_without_privileges() {
@@ -21,7 +21,7 @@ fn probing_answers_consistently_with_and_without_privileges() {
         // Anything else would mean that the probe itself is malformed.
         assert_eq!(errno, libc::EPERM);
     }
-    let plan = plan(features, &probed.offsets, u64::MAX);
+    let plan = plan(features, &probed.offsets, u64::MAX, &Limits::default());
     assert_eq!(plan.served() != 0, !plan.attach.is_empty());
     assert!(serde_json::to_string_pretty(features).is_ok());
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use collector_sources::offsets;
-use collector_sources::plan;
+use collector_sources::plan::{self, Place};
 
 /// Source of the kernel programs, file by file.
 fn sources() -> Vec<String> {
@@ -32,23 +32,40 @@ fn between<'t>(text: &'t str, open: &str, close: &str) -> Vec<&'t str> {
 }
 
 #[test]
-fn table_and_object_name_the_same_programs_and_tracepoints() {
+fn table_and_object_name_the_same_programs_and_places() {
     let mut object = BTreeMap::new();
     for source in sources() {
-        for program in source.split("#[btf_tracepoint(function = \"").skip(1) {
-            let (tracepoint, rest) = program.split_once('"').unwrap();
-            let name = *between(rest, "pub fn ", "(").first().unwrap();
-            object.insert(name.to_owned(), tracepoint.to_owned());
+        for (attribute, place) in
+            [("btf_tracepoint", Place::Tracepoint), ("fentry", Place::Entry), ("fexit", Place::Return)]
+        {
+            for program in source.split(&format!("#[{attribute}(function = \"")).skip(1) {
+                let (at, rest) = program.split_once('"').unwrap();
+                let name = *between(rest, "pub fn ", "(").first().unwrap();
+                object.insert(name.to_owned(), (place, at.to_owned()));
+            }
+        }
+        // Programs that a macro makes, a line each: name, function, and what it does.
+        for line in between(&source, "\ncalls! {\n", "\n}").into_iter().flat_map(str::lines) {
+            let (name, rest) = line.trim().split_once(" = \"").unwrap();
+            let (at, _) = rest.split_once('"').unwrap();
+            object.insert(name.to_owned(), (Place::Return, at.to_owned()));
         }
     }
-    let mut table: BTreeMap<String, String> = plan::rows()
+    let mut table: BTreeMap<String, (Place, &[&str])> = plan::rows()
         .flat_map(|row| row.hooks)
-        .map(|hook| (hook.program.to_owned(), hook.tracepoint.to_owned()))
+        .map(|hook| (hook.program.to_owned(), (hook.place, hook.at)))
         .collect();
-    for dispatcher in ["sys_enter", "sys_exit"] {
-        table.insert(dispatcher.to_owned(), dispatcher.to_owned());
+    for dispatcher in [&["sys_enter"], &["sys_exit"]] {
+        table.insert(dispatcher[0].to_owned(), (Place::Tracepoint, dispatcher));
     }
-    assert_eq!(table, object);
+    assert_eq!(table.keys().collect::<Vec<_>>(), object.keys().collect::<Vec<_>>());
+    for (name, (place, at)) in &object {
+        let (planned, names) = table[name];
+        assert!(
+            planned == *place && names.contains(&at.as_str()),
+            "{name}: {planned:?} {names:?}, {place:?} {at}"
+        );
+    }
 }
 
 #[test]

@@ -74,9 +74,10 @@ fn release_memory() {
 
 /// Puts the flags over the configuration.
 fn apply(args: RunArgs, config: &mut Config) -> Result<(), Failure> {
-    let RunArgs { capture, mode, format, output, db, no_store, runtime_dir } = args;
+    let RunArgs { capture, mode, tier, format, output, db, no_store, runtime_dir } = args;
     apply_capture(capture, &mut config.capture);
     config.capture.mode = mode.unwrap_or(config.capture.mode);
+    config.capture.tier = tier.unwrap_or(config.capture.tier);
     if let Some(format) = format {
         config.output.format = format;
     }

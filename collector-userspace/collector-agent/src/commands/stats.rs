@@ -372,6 +372,7 @@ mod tests {
                 lacks: vec![
                     "opens through io_uring: this kernel has no tracepoint io_uring_complete".to_owned(),
                 ],
+                no_better: String::new(),
             }],
             capture: CaptureStats {
                 domains: vec![DomainStats {

@@ -44,6 +44,7 @@ pub(crate) struct Config {
 pub(crate) struct Capture {
     pub(crate) sources: Vec<Source>,
     pub(crate) mode: Mode,
+    pub(crate) tier: Tier,
     pub(crate) poll_interval: Span,
     pub(crate) argv_max: Bytes,
     pub(crate) drain_interval: Span,
@@ -67,6 +68,32 @@ pub(crate) enum Mode {
     Kernel,
     /// By polling /proc.
     Procfs,
+}
+
+/// Where in the kernel programs sit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+pub(crate) enum Tier {
+    /// The best that this kernel has, for each kind of event.
+    #[default]
+    #[serde(rename = "auto")]
+    Auto,
+    /// At the kernel's own functions, or not at all.
+    #[value(name = "A", alias = "a")]
+    A,
+    /// At tracepoints, or not at all.
+    #[value(name = "B", alias = "b")]
+    B,
+}
+
+impl Tier {
+    /// The one that is insisted on.
+    pub(crate) const fn forced(self) -> Option<collector_sources::plan::Tier> {
+        match self {
+            Self::Auto => None,
+            Self::A => Some(collector_sources::plan::Tier::A),
+            Self::B => Some(collector_sources::plan::Tier::B),
+        }
+    }
 }
 
 /// A domain of events.
@@ -226,6 +253,7 @@ impl Default for Capture {
         Self {
             sources: vec![Source::Process, Source::Network, Source::File],
             mode: Mode::Auto,
+            tier: Tier::Auto,
             poll_interval: seconds(5),
             argv_max: Bytes(32 << 10),
             drain_interval: millis(25),

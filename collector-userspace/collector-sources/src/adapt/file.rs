@@ -62,7 +62,9 @@ pub fn adapt_file(
         mount_ns: known(wire.task.mnt_ns),
         owner: set(wire.owner_uid).zip(set(wire.owner_gid)),
         written: match kind {
-            FilesystemEventKind::Modify if wire.flags & file_flag::MAPPED == 0 => Some(wire.written),
+            FilesystemEventKind::Modify if wire.flags & (file_flag::MAPPED | file_flag::UNCOUNTED) == 0 => {
+                Some(wire.written)
+            }
             _ => None,
         },
         flags: words(kind, wire.flags, wire.open_flags),
@@ -88,6 +90,7 @@ fn words(kind: FilesystemEventKind, flags: u32, open_flags: u32) -> Vec<&'static
         (has(file_flag::SYMLINK), "symlink"),
         (has(file_flag::DIRECTORY), "directory"),
         (has(file_flag::MAPPED), "mapped"),
+        (has(file_flag::UNCOUNTED), "uncounted"),
         (has(file_flag::UNLINKED), "unlinked"),
         (has(file_flag::EXCHANGED), "exchange"),
         (has(file_flag::BASE_TRUNCATED | file_flag::OLD_BASE_TRUNCATED), "path_truncated"),

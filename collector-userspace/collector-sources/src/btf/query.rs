@@ -39,6 +39,14 @@ pub enum LookupError {
         /// The value.
         value: String,
     },
+    /// The function has no such parameter.
+    #[error("{function} has no parameter {parameter}")]
+    NoParameter {
+        /// The function.
+        function: String,
+        /// The parameter.
+        parameter: String,
+    },
     /// A function or typedef that does not end in a prototype.
     #[error("{0} is not a function")]
     NotFunction(String),
@@ -175,6 +183,25 @@ impl Btf<'_> {
             } else {
                 Err(LookupError::NotFunction(name.to_owned()))
             }
+        })
+    }
+
+    /// Position of a function's parameter, from 0.
+    ///
+    /// # Errors
+    /// When there is no such function or parameter.
+    pub fn parameter_index(&self, function: &str, parameter: &str) -> Result<u32, LookupError> {
+        self.first(Class::Function, function, |id| {
+            let (_, head, at) = self.strip(self.head(id)?.0.size_or_type)?;
+            if head.kind != Kind::FUNC_PROTO {
+                return Err(LookupError::NotFunction(function.to_owned()));
+            }
+            for index in 0..head.count {
+                if self.is_name(self.word(self.element(at, index, 8)?)?, parameter.as_bytes()) {
+                    return Ok(index);
+                }
+            }
+            Err(LookupError::NoParameter { function: function.to_owned(), parameter: parameter.to_owned() })
         })
     }
 

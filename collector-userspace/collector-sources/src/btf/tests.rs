@@ -132,7 +132,8 @@ fn sample() -> Vec<u8> {
     builder.enumeration("level", true, &[("low", u32::MAX), ("high", 7)]);
     let (big, small) = (builder.string("big"), builder.string("small"));
     builder.push(19, "wide", (true, 2), 8, &[big, 1, 2, small, u32::MAX, u32::MAX]);
-    let proto = builder.push(13, "", (false, 2), 0, &[0, pointer, 0, int]);
+    let (first, second) = (builder.string("dir"), builder.string("dentry"));
+    let proto = builder.push(13, "", (false, 2), 0, &[first, pointer, second, int]);
     builder.push(12, "do_it", (false, 0), proto, &[]);
     let handler = builder.push(2, "", (false, 0), proto, &[]);
     builder.push(8, "btf_trace_it", (false, 0), handler, &[]);
@@ -221,6 +222,11 @@ fn parameters_are_counted_for_functions_and_tracepoints() {
     assert_eq!(btf.parameter_count(Class::Typedef, "btf_trace_it"), Ok(2));
     assert!(btf.parameter_count(Class::Composite, "dentry").is_err());
     assert!(btf.type_id(Class::Function, "do_it").is_ok());
+    assert_eq!(btf.parameter_index("do_it", "dir"), Ok(0));
+    assert_eq!(btf.parameter_index("do_it", "dentry"), Ok(1));
+    let gone = btf.parameter_index("do_it", "den").unwrap_err();
+    assert_eq!(gone.to_string(), "do_it has no parameter den");
+    assert!(btf.parameter_index("btf_trace_it", "dir").is_err());
 }
 
 #[test]

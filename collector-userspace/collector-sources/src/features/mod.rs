@@ -5,7 +5,7 @@
 mod bpf;
 mod parse;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rustix::io::Errno;
 use serde::Serialize;
@@ -168,6 +168,8 @@ pub struct Features {
     pub fetch_atomics: Fact<Support>,
     /// Tracepoints the plan may use, by name; those the kernel lacks are not listed.
     pub tracepoints: BTreeMap<String, Tracepoint>,
+    /// Kernel functions the plan may use, likewise.
+    pub functions: BTreeSet<String>,
 }
 
 impl Features {
@@ -222,7 +224,8 @@ pub fn probe() -> Probed {
 
     let blob = std::fs::read(VMLINUX_BTF);
     let typedefs: Vec<String> = crate::plan::tracepoints().map(typedef_name).collect();
-    let fixed: Vec<&str> = offsets::names().chain([FENTRY_TARGET, LSM_TARGET]).collect();
+    let fixed: Vec<&str> =
+        offsets::names().chain(crate::plan::functions()).chain([FENTRY_TARGET, LSM_TARGET]).collect();
     let wanted = fixed.into_iter().chain(typedefs.iter().map(String::as_str));
     let (btf_state, btf) = match &blob {
         Ok(blob) => match Btf::parse(blob, wanted) {
@@ -233,6 +236,7 @@ pub fn probe() -> Probed {
         Err(error) => (BtfState::Unreadable { errno: error.raw_os_error().unwrap_or(libc::EIO) }, None),
     };
     let tracepoints = btf.as_ref().map(find_tracepoints).unwrap_or_default();
+    let functions = btf.as_ref().map(find_functions).unwrap_or_default();
     let offsets = btf.as_ref().map_or_else(Resolved::nothing, offsets::resolve);
 
     let any_tracepoint =
@@ -275,6 +279,7 @@ pub fn probe() -> Probed {
         current_task: on_tracepoint("a call of bpf_get_current_task_btf", bpf::CURRENT_TASK),
         fetch_atomics: on_tracepoint("an atomic fetch-and-add", bpf::FETCH_ADD),
         tracepoints,
+        functions,
     };
     Probed { features, offsets }
 }
@@ -300,6 +305,13 @@ fn find_tracepoints(btf: &Btf<'_>) -> BTreeMap<String, Tracepoint> {
             let arguments = btf.parameter_count(Class::Typedef, &typedef).ok()?.saturating_sub(1);
             Some((name.to_owned(), Tracepoint { btf_id, arguments }))
         })
+        .collect()
+}
+
+fn find_functions(btf: &Btf<'_>) -> BTreeSet<String> {
+    crate::plan::functions()
+        .filter(|name| btf.type_id(Class::Function, name).is_ok())
+        .map(str::to_owned)
         .collect()
 }
 

@@ -2,7 +2,7 @@
 
 use collector_common::name;
 
-use super::{Attach, Hook, Plan, Program, TableEntry};
+use super::{Attach, Hook, Place, Plan, Program, TableEntry};
 use crate::features::Features;
 
 /// The dispatchers: attached when a system call is watched on their side, and only then, because they cost
@@ -14,9 +14,9 @@ impl Plan {
     /// Adds a hook, unless it is there already. Calls this architecture does not have are left out, and a
     /// program for such calls only is not even loaded.
     pub(super) fn add(&mut self, hook: &Hook, features: &Features) {
-        let program = Program { name: hook.program, tracepoint: hook.tracepoint };
+        let Some(program) = hook.program(features) else { return };
         match hook.attach {
-            Attach::Tracepoint => {
+            Attach::Directly | Attach::IfThere => {
                 self.load(program);
                 if !self.attach.contains(&program) {
                     self.attach.push(program);
@@ -33,7 +33,7 @@ impl Plan {
     pub(super) fn add_dispatchers(&mut self) {
         for (map, name, tracepoint) in DISPATCHERS {
             if self.table.iter().any(|entry| entry.map == map) {
-                let program = Program { name, tracepoint };
+                let program = Program { name, place: Place::Tracepoint, at: tracepoint };
                 self.load(program);
                 self.attach.push(program);
             }

@@ -9,14 +9,17 @@ mod build;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trampolines;
+
+use std::collections::BTreeMap;
 
 use collector_common::Kind;
 use serde::{Serialize, Serializer};
 
-use crate::features::{BtfState, Capabilities, Features, KernelVersion, Support};
+use crate::features::{BtfState, Capabilities, Features, KernelVersion, Support, Trampolines};
 use crate::offsets::{self, Field, Resolved};
 
-pub use table::{rows, tracepoints};
+pub use table::{functions, rows, tracepoints};
 
 /// Kinds whose programs keep the pid filter's set of descendants: to be wanted in addition where that filter
 /// is set. Their records are sent only where [`Settings::kinds`](collector_common::Settings::kinds) says so.
@@ -25,9 +28,9 @@ pub const FOLLOW_DESCENDANTS: u64 = Kind::ProcessFork.bit() | Kind::ProcessExit.
 /// How well a kernel serves, best first: the order of fallback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Tier {
-    /// Trampolines at the kernel's own decision points. No rows yet.
+    /// At the kernel's own functions: every way into an operation leads there, and no other process's memory is read.
     A,
-    /// Tracepoints; system calls read from kernel objects at their exit.
+    /// At tracepoints; operations that have none are seen as system calls, read from kernel objects where there are any.
     B,
     /// No BPF at all.
     C,
@@ -38,11 +41,34 @@ impl Tier {
     const WITH_ROWS: [Self; 2] = [Self::A, Self::B];
 }
 
+/// What sort of place in the kernel a program sits at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// A tracepoint, with typed arguments (`tp_btf`).
+    Tracepoint,
+    /// The entry of a function (`fentry`).
+    Entry,
+    /// The return from a function, with its arguments and its result (`fexit`).
+    Return,
+}
+
+/// What the plan has to put up with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Only this tier, instead of the best there is.
+    pub tier: Option<Tier>,
+    /// Programs not to use, and why: the kernel refused them, or they do not run although they are attached.
+    pub unusable: BTreeMap<String, String>,
+}
+
 /// How a program comes to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attach {
-    /// Attached to the tracepoint.
-    Tracepoint,
+    /// Attached to its place.
+    Directly,
+    /// Attached to its place if there is one: a system call that not every kernel and architecture has.
+    IfThere,
     /// Called by the dispatcher on `sys_enter` for these system calls.
     EnterCall(&'static [&'static str]),
     /// Called by the dispatcher on `sys_exit` for these system calls.
@@ -61,8 +87,10 @@ pub enum Attach {
 pub struct Hook {
     /// Name of the program, at most 15 bytes.
     pub program: &'static str,
-    /// The tracepoint it is loaded for.
-    pub tracepoint: &'static str,
+    /// What sort of place it is loaded for.
+    pub place: Place,
+    /// Name of the tracepoint or function; of several, the first that the kernel has.
+    pub at: &'static [&'static str],
     /// How it comes to run.
     pub attach: Attach,
 }
@@ -85,8 +113,10 @@ pub struct Row {
     pub kinds: &'static [Kind],
     /// Whether the kinds cannot be served in this tier without it.
     pub mandatory: bool,
-    /// Tier it belongs to.
-    pub tier: Tier,
+    /// Tiers it belongs to.
+    pub tiers: &'static [Tier],
+    /// The row it stands in for where that one does not work; where it does, this one is not used.
+    pub instead_of: Option<&'static str>,
     /// Oldest kernel it was made for.
     pub min_kernel: KernelVersion,
     /// Its programs, in order of attachment.
@@ -111,6 +141,9 @@ pub enum Outcome {
         rows: Vec<&'static str>,
         /// Except for this.
         without: Vec<Lack>,
+        /// Why not in a better tier, if there is one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        no_better: Option<String>,
     },
     /// Not captured.
     Unavailable {
@@ -150,8 +183,10 @@ fn kind_name<S: Serializer>(kind: &Kind, serializer: S) -> Result<S::Ok, S::Erro
 pub struct Program {
     /// Its name in the object.
     pub name: &'static str,
-    /// The tracepoint to load it for.
-    pub tracepoint: &'static str,
+    /// What sort of place to load it for.
+    pub place: Place,
+    /// Name of the tracepoint or function.
+    pub at: &'static str,
 }
 
 /// An entry of a program array.
@@ -174,7 +209,7 @@ pub struct Plan {
     pub programs: Vec<Program>,
     /// Entries to fill before anything is attached.
     pub table: Vec<TableEntry>,
-    /// Programs to attach to their tracepoint, in this order.
+    /// Programs to attach to their places, in this order.
     pub attach: Vec<Program>,
 }
 
@@ -185,28 +220,25 @@ impl Plan {
         let served = |plan: &&KindPlan| matches!(plan.outcome, Outcome::Served { .. });
         self.kinds.iter().filter(served).fold(0, |mask, plan| mask | plan.kind.bit())
     }
-
-    /// The best tier in use; [`Tier::C`] when nothing is captured.
-    #[must_use]
-    pub fn tier(&self) -> Tier {
-        let tier = |plan: &KindPlan| match plan.outcome {
-            Outcome::Served { tier, .. } => Some(tier),
-            Outcome::Unavailable { .. } => None,
-        };
-        self.kinds.iter().filter_map(tier).min().unwrap_or(Tier::C)
-    }
 }
+
+/// Kinds that are served in the same tier, because some of their programs serve several of them: those of two tiers side
+/// by side would report the same twice.
+const TOGETHER: [&[Kind]; 2] = [
+    &[Kind::FileCreate, Kind::FileOpen, Kind::FileModify, Kind::FileAttributes],
+    &[Kind::NetworkConnect, Kind::NetworkAccept, Kind::NetworkClose],
+];
 
 /// Plans the capture of the kinds in the mask `wanted` (see [`Kind::bit`]); unknown bits are ignored.
 #[must_use]
-pub fn plan(features: &Features, offsets: &Resolved, wanted: u64) -> Plan {
+pub fn plan(features: &Features, offsets: &Resolved, wanted: u64, limits: &Limits) -> Plan {
     // Asked once per row; most rows are shared by several kinds.
     let rows: Vec<(&Row, Option<String>)> =
-        rows().map(|row| (row, obstacle(row, features, offsets))).collect();
+        rows().map(|row| (row, obstacle(row, features, offsets, limits))).collect();
     let mut plan = Plan::default();
     let mut chosen = vec![false; rows.len()];
     for &kind in Kind::ALL.iter().filter(|kind| wanted & kind.bit() != 0) {
-        let (outcome, used) = serve(kind, &rows);
+        let (outcome, used) = serve(kind, wanted, &rows, limits);
         for (chosen, used) in chosen.iter_mut().zip(used) {
             *chosen |= used;
         }
@@ -223,39 +255,78 @@ pub fn plan(features: &Features, offsets: &Resolved, wanted: u64) -> Plan {
 }
 
 /// Chooses the rows for a kind: how it fares, and which rows of `rows` it uses.
-fn serve(kind: Kind, rows: &[(&Row, Option<String>)]) -> (Outcome, Vec<bool>) {
-    let mut reasons = Vec::new();
+fn serve(kind: Kind, wanted: u64, rows: &[(&Row, Option<String>)], limits: &Limits) -> (Outcome, Vec<bool>) {
+    let mut reasons: Vec<String> = Vec::new();
     for tier in Tier::WITH_ROWS {
-        let ours = |row: &Row| row.tier == tier && row.kinds.contains(&kind);
-        let mut mandatory = rows.iter().filter(|(row, _)| ours(row) && row.mandatory).peekable();
-        if mandatory.peek().is_none() {
+        if limits.tier.is_some_and(|only| only != tier) {
             continue;
         }
-        let blocked = mandatory.find_map(|(_, obstacle)| obstacle.clone());
-        if let Some(reason) = blocked {
-            reasons.push(reason);
-            continue;
+        match obstacle_of_tier(kind, wanted, tier, rows) {
+            None => {}
+            Some(None) => continue,
+            Some(Some(reason)) => {
+                if !reasons.contains(&reason) {
+                    reasons.push(reason);
+                }
+                continue;
+            }
         }
-        let used: Vec<bool> = rows.iter().map(|(row, obstacle)| ours(row) && obstacle.is_none()).collect();
+        let ours = |row: &Row| row.tiers.contains(&tier) && row.kinds.contains(&kind);
+        let works = |name: &str| rows.iter().any(|(row, obstacle)| row.name == name && obstacle.is_none());
+        let substitute = |of: &str| {
+            rows.iter().find(|(row, obstacle)| ours(row) && row.instead_of == Some(of) && obstacle.is_none())
+        };
+        let is_used = |(row, obstacle): &(&Row, Option<String>)| {
+            ours(row) && obstacle.is_none() && !row.instead_of.is_some_and(works)
+        };
+        let used: Vec<bool> = rows.iter().map(is_used).collect();
         let names = rows.iter().zip(&used).filter(|(_, used)| **used).map(|((row, _), _)| row.name).collect();
         let without = rows
             .iter()
-            .filter(|(row, _)| ours(row))
+            .filter(|(row, _)| ours(row) && row.instead_of.is_none() && substitute(row.name).is_none())
             .filter_map(|(row, obstacle)| {
                 let reason = obstacle.clone()?;
                 Some(Lack { row: row.name, misses: row.why, reason })
             })
             .collect();
-        return (Outcome::Served { tier, rows: names, without }, used);
+        let no_better = (!reasons.is_empty()).then(|| reasons.join("; "));
+        return (Outcome::Served { tier, rows: names, without, no_better }, used);
     }
     if reasons.is_empty() {
         reasons.push(format!("no program serves {}", kind.name()));
     }
+    // What keeps even the last resort from working comes first.
+    reasons.reverse();
     (Outcome::Unavailable { reason: reasons.join("; ") }, vec![false; rows.len()])
 }
 
+/// What keeps a tier from serving a kind, and those that have to be served in the same one. `Some(None)`: it has no
+/// rows for it.
+fn obstacle_of_tier(
+    kind: Kind,
+    wanted: u64,
+    tier: Tier,
+    rows: &[(&Row, Option<String>)],
+) -> Option<Option<String>> {
+    let alone: &[Kind] = &[kind];
+    // In the last resort there is nothing left that the others could be in.
+    let together = || TOGETHER.into_iter().find(|group| group.contains(&kind));
+    let group = if tier == Tier::B { alone } else { together().unwrap_or(alone) };
+    for kind in group.iter().filter(|of| **of == kind || wanted & of.bit() != 0) {
+        let needed = |row: &Row| row.mandatory && row.tiers.contains(&tier) && row.kinds.contains(kind);
+        let mut mandatory = rows.iter().filter(|(row, _)| needed(row)).peekable();
+        if mandatory.peek().is_none() {
+            return Some(None);
+        }
+        if let Some(reason) = mandatory.find_map(|(_, obstacle)| obstacle.clone()) {
+            return Some(Some(reason));
+        }
+    }
+    None
+}
+
 /// What keeps a row from working on this kernel; the most general obstacle first.
-fn obstacle(row: &Row, features: &Features, offsets: &Resolved) -> Option<String> {
+fn obstacle(row: &Row, features: &Features, offsets: &Resolved, limits: &Limits) -> Option<String> {
     if features.arch.value.is_none() {
         return Some(format!("architecture not supported ({})", features.arch.evidence));
     }
@@ -283,18 +354,8 @@ fn obstacle(row: &Row, features: &Features, offsets: &Resolved) -> Option<String
     {
         return Some(refusal(what, support, features));
     }
-    for hook in row.hooks {
-        let wanted = table::arguments(hook.tracepoint);
-        match features.tracepoints.get(hook.tracepoint) {
-            None => return Some(format!("this kernel has no tracepoint {}", hook.tracepoint)),
-            Some(found) if found.arguments < wanted => {
-                return Some(format!(
-                    "tracepoint {} has {} arguments, not {wanted}",
-                    hook.tracepoint, found.arguments
-                ));
-            }
-            Some(_) => {}
-        }
+    if let Some(reason) = row.hooks.iter().find_map(|hook| missing_place(hook, features)) {
+        return Some(reason);
     }
     let fields = || row.offsets.iter().copied().flatten();
     if let Some(field) = fields().find(|&&field| offsets.value(field).is_none()) {
@@ -308,7 +369,62 @@ fn obstacle(row: &Row, features: &Features, offsets: &Resolved) -> Option<String
     {
         return Some(format!("not so on this kernel: {}", wrong.what));
     }
-    None
+    // Last: why a program cannot be used is of interest only where everything else is as it should be.
+    row.hooks.iter().find_map(|hook| {
+        let reason = limits.unusable.get(hook.program)?;
+        Some(format!("program {}: {reason}", hook.program))
+    })
+}
+
+/// Why there is no place for a hook.
+fn missing_place(hook: &Hook, features: &Features) -> Option<String> {
+    if hook.place == Place::Tracepoint {
+        let tracepoint = hook.at.first()?;
+        let wanted = table::arguments(tracepoint);
+        return match features.tracepoints.get(*tracepoint) {
+            None => Some(format!("this kernel has no tracepoint {tracepoint}")),
+            Some(found) if found.arguments < wanted => {
+                Some(format!("tracepoint {tracepoint} has {} arguments, not {wanted}", found.arguments))
+            }
+            Some(_) => None,
+        };
+    }
+    match features.trampolines() {
+        Trampolines::Available => {}
+        Trampolines::Forbidden => {
+            return Some(
+                "this kernel refuses programs on its functions (fentry), though not on tracepoints"
+                    .to_owned(),
+            );
+        }
+        Trampolines::Unsupported => {
+            return Some(format!("programs on kernel functions (fentry) {}", features.fentry.value));
+        }
+        Trampolines::Unknown => {
+            return Some(refusal("programs on kernel functions (fentry)", &features.fentry.value, features));
+        }
+    }
+    match hook.function(features) {
+        Some(_) => None,
+        None if hook.attach == Attach::IfThere => None,
+        None => Some(format!("this kernel has no function {}", hook.at.join(" or "))),
+    }
+}
+
+impl Hook {
+    /// The function of this kernel that the hook is for.
+    fn function(&self, features: &Features) -> Option<&'static str> {
+        self.at.iter().copied().find(|name| features.functions.contains(*name))
+    }
+
+    /// The program for this kernel; `None` if it has no place for it.
+    fn program(&self, features: &Features) -> Option<Program> {
+        let at = match self.place {
+            Place::Tracepoint => *self.at.first()?,
+            Place::Entry | Place::Return => self.function(features)?,
+        };
+        Some(Program { name: self.program, place: self.place, at })
+    }
 }
 
 /// Says that something is refused, and what may be done about it.

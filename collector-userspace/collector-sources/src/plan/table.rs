@@ -2,7 +2,7 @@
 
 use collector_common::{Kind, name};
 
-use super::{Attach, Hook, Need, Row, Tier};
+use super::{Attach, Hook, Need, Place, Row, Tier, trampolines};
 use crate::features::KernelVersion;
 use crate::offsets::{
     CLOSED_BY_EXEC, CREDENTIALS, DESCRIPTOR, EXEC, EXIT, FILE, Field, LEFT_OPEN, LISTEN, NAMES, OPEN_SET,
@@ -11,21 +11,27 @@ use crate::offsets::{
 
 /// Every row of the table.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
-    [PROCESS, NETWORK, FILES].into_iter().flatten()
+    [PROCESS, trampolines::NETWORK, NETWORK, trampolines::FILES, FILES].into_iter().flatten()
 }
 
 /// Every tracepoint the table uses, for whoever looks them up.
 pub fn tracepoints() -> impl Iterator<Item = &'static str> {
-    TRACEPOINTS.iter().map(|&(name, _)| name)
+    TRACEPOINTS.iter().flat_map(|&(name, _)| name).copied()
+}
+
+/// Every kernel function the table uses, likewise.
+pub fn functions() -> impl Iterator<Item = &'static str> {
+    let hooks = rows().flat_map(|row| row.hooks).filter(|hook| hook.place != Place::Tracepoint);
+    hooks.flat_map(|hook| hook.at).copied()
 }
 
 /// Arguments that the programs of a tracepoint take.
 pub(super) fn arguments(tracepoint: &str) -> u32 {
-    TRACEPOINTS.iter().find(|&&(name, _)| name == tracepoint).map_or(0, |&(_, arguments)| arguments)
+    TRACEPOINTS.iter().find(|(name, _)| name.contains(&tracepoint)).map_or(0, |&(_, arguments)| arguments)
 }
 
 /// Tracepoints, and how many of their arguments the programs take.
-const TRACEPOINTS: &[(&str, u32)] = &[
+const TRACEPOINTS: &[(Names, u32)] = &[
     (EXEC_POINT, 3),
     (SHUT_POINT, 2),
     (FORK_POINT, 2),
@@ -36,32 +42,34 @@ const TRACEPOINTS: &[(&str, u32)] = &[
     (EXIT_POINT, 2),
 ];
 
-const EXEC_POINT: &str = "sched_process_exec";
-const SHUT_POINT: &str = "sched_prepare_exec";
-const FORK_POINT: &str = "sched_process_fork";
-const QUIT_POINT: &str = "sched_process_exit";
-const STATE_POINT: &str = "inet_sock_set_state";
-const QUEUE_POINT: &str = "net_dev_queue";
-const ENTER_POINT: &str = "sys_enter";
-const EXIT_POINT: &str = "sys_exit";
+pub(super) type Names = &'static [&'static str];
+
+const EXEC_POINT: Names = &["sched_process_exec"];
+const SHUT_POINT: Names = &["sched_prepare_exec"];
+const FORK_POINT: Names = &["sched_process_fork"];
+const QUIT_POINT: Names = &["sched_process_exit"];
+const STATE_POINT: Names = &["inet_sock_set_state"];
+const QUEUE_POINT: Names = &["net_dev_queue"];
+const ENTER_POINT: Names = &["sys_enter"];
+const EXIT_POINT: Names = &["sys_exit"];
 
 /// Kernels before this were never tried.
-const OLDEST: KernelVersion = KernelVersion::new(5, 10);
+pub(super) const OLDEST: KernelVersion = KernelVersion::new(5, 10);
 
-const fn at(tracepoint: &'static str, program: &'static str) -> Hook {
-    Hook { program, tracepoint, attach: Attach::Tracepoint }
+const fn at(tracepoint: Names, program: &'static str) -> Hook {
+    Hook { program, place: Place::Tracepoint, at: tracepoint, attach: Attach::Directly }
 }
 
-const fn stage(tracepoint: &'static str, map: &'static str, slot: u32, program: &'static str) -> Hook {
-    Hook { program, tracepoint, attach: Attach::Stage { map, slot } }
+const fn stage(tracepoint: Names, map: &'static str, slot: u32, program: &'static str) -> Hook {
+    Hook { program, place: Place::Tracepoint, at: tracepoint, attach: Attach::Stage { map, slot } }
 }
 
-const fn on_exit(program: &'static str, calls: &'static [&'static str]) -> Hook {
-    Hook { program, tracepoint: EXIT_POINT, attach: Attach::ExitCall(calls) }
+const fn on_exit(program: &'static str, calls: Names) -> Hook {
+    Hook { program, place: Place::Tracepoint, at: EXIT_POINT, attach: Attach::ExitCall(calls) }
 }
 
-const fn on_enter(program: &'static str, calls: &'static [&'static str]) -> Hook {
-    Hook { program, tracepoint: ENTER_POINT, attach: Attach::EnterCall(calls) }
+const fn on_enter(program: &'static str, calls: Names) -> Hook {
+    Hook { program, place: Place::Tracepoint, at: ENTER_POINT, attach: Attach::EnterCall(calls) }
 }
 
 /// Resolves paths of file records begun at the exit of a system call.
@@ -70,9 +78,9 @@ const FINISH: Hook = stage(EXIT_POINT, name::EXIT_STAGES, 0, "file_finish");
 const FINISH_ENTER: Hook = stage(ENTER_POINT, name::ENTER_STAGES, 0, "file_finish_ent");
 
 /// Every program numbers its records with a fetching addition.
-const EMITS: &[Need] = &[Need::FetchAtomics];
+pub(super) const EMITS: &[Need] = &[Need::FetchAtomics];
 /// Programs whose tracepoint has no task among its arguments ask for the running one.
-const ACTS: &[Need] = &[Need::FetchAtomics, Need::CurrentTask];
+pub(super) const ACTS: &[Need] = &[Need::FetchAtomics, Need::CurrentTask];
 
 /// A row of tier B.
 const fn row(
@@ -84,11 +92,17 @@ const fn row(
     hooks: &'static [Hook],
     why: &'static str,
 ) -> Row {
-    Row { name, kinds, mandatory, tier: Tier::B, min_kernel: OLDEST, hooks, offsets, needs, why }
+    let tiers = &[Tier::B];
+    Row { name, kinds, mandatory, tiers, instead_of: None, min_kernel: OLDEST, hooks, offsets, needs, why }
+}
+
+/// A row of both tiers: no place in the kernel would tell more than its tracepoint does.
+const fn in_both(row: Row) -> Row {
+    Row { tiers: &[Tier::A, Tier::B], ..row }
 }
 
 const PROCESS: &[Row] = &[
-    row(
+    in_both(row(
         "exec",
         &[Kind::ProcessExec],
         true,
@@ -96,8 +110,8 @@ const PROCESS: &[Row] = &[
         &[TASK, CREDENTIALS, EXEC, PATH],
         &[at(EXEC_POINT, "proc_exec"), stage(EXEC_POINT, name::EXEC_STAGES, 0, "proc_exec_path")],
         "images as the kernel put them in place, with the arguments it copied",
-    ),
-    row(
+    )),
+    in_both(row(
         "fork",
         &[Kind::ProcessFork],
         true,
@@ -105,9 +119,9 @@ const PROCESS: &[Row] = &[
         &[TASK, CREDENTIALS],
         &[at(FORK_POINT, "proc_fork")],
         "new processes, with parent and credentials; keeps the descendants of a pid filter",
-    ),
+    )),
     // Before the end of the process, so that its last file events precede it.
-    row(
+    in_both(row(
         "files left open",
         &[Kind::FileModify],
         false,
@@ -119,8 +133,8 @@ const PROCESS: &[Row] = &[
             stage(QUIT_POINT, name::QUIT_STAGES, 1, "file_finish_end"),
         ],
         "written files that a process leaves for the kernel to close",
-    ),
-    row(
+    )),
+    in_both(row(
         "files closed by exec",
         &[Kind::FileModify],
         false,
@@ -132,8 +146,8 @@ const PROCESS: &[Row] = &[
             stage(SHUT_POINT, name::SHUT_STAGES, 1, "file_finish_sht"),
         ],
         "written files that an exec closes",
-    ),
-    row(
+    )),
+    in_both(row(
         "exit",
         &[Kind::ProcessExit],
         true,
@@ -141,11 +155,11 @@ const PROCESS: &[Row] = &[
         &[TASK, EXIT],
         &[at(QUIT_POINT, "proc_exit")],
         "ends of processes, with status",
-    ),
+    )),
 ];
 
 const NETWORK: &[Row] = &[
-    row(
+    in_both(row(
         "tcp state",
         &[Kind::NetworkConnect, Kind::NetworkClose],
         true,
@@ -153,8 +167,8 @@ const NETWORK: &[Row] = &[
         &[TASK, SOCKET, TCP],
         &[at(STATE_POINT, "net_state")],
         "every change of a TCP socket's state, however it was brought about",
-    ),
-    row(
+    )),
+    in_both(row(
         "udp send",
         &[Kind::NetworkSend],
         true,
@@ -162,7 +176,7 @@ const NETWORK: &[Row] = &[
         &[TASK, PACKET],
         &[at(QUEUE_POINT, "net_send")],
         "packets on their way out, in the context of their sender",
-    ),
+    )),
     row(
         "failed connect",
         &[Kind::NetworkConnect],
@@ -193,12 +207,12 @@ const NETWORK: &[Row] = &[
     ),
 ];
 
-const ACCEPT: &[&[Field]] = &[TASK, DESCRIPTOR, SOCKET_FILE, SOCKET, TCP];
+pub(super) const ACCEPT: &[&[Field]] = &[TASK, DESCRIPTOR, SOCKET_FILE, SOCKET, TCP];
 const ON_ACCEPT: Hook = on_exit("net_accept", &["accept", "accept4"]);
 
 /// What records of files take that name them by descriptor, and by name.
-const BY_DESCRIPTOR: &[&[Field]] = &[TASK, DESCRIPTOR, FILE, PATH];
-const BY_NAME: &[&[Field]] = &[TASK, DESCRIPTOR, NAMES, PATH];
+pub(super) const BY_DESCRIPTOR: &[&[Field]] = &[TASK, DESCRIPTOR, FILE, PATH];
+pub(super) const BY_NAME: &[&[Field]] = &[TASK, DESCRIPTOR, NAMES, PATH];
 
 const FILES: &[Row] = &[
     // Also for modifications: an open may truncate, and clears what is remembered of the description's

@@ -34,6 +34,7 @@ fn kernel() -> Features {
         current_task: yes(),
         fetch_atomics: yes(),
         tracepoints,
+        functions: BTreeSet::new(),
     }
 }
 
@@ -50,9 +51,10 @@ fn outcome(plan: &Plan, kind: Kind) -> &Outcome {
     &plan.kinds.iter().find(|of| of.kind == kind).unwrap().outcome
 }
 
+/// Why tier B cannot serve a kind.
 fn reason(plan: &Plan, kind: Kind) -> &str {
     match outcome(plan, kind) {
-        Outcome::Unavailable { reason } => reason,
+        Outcome::Unavailable { reason } => reason.split("; this kernel refuses").next().unwrap(),
         served @ Outcome::Served { .. } => panic!("{served:?}"),
     }
 }
@@ -70,13 +72,12 @@ fn attached(plan: &Plan) -> Vec<&'static str> {
 
 #[test]
 fn everything_is_served_where_everything_works() {
-    let plan = plan(&kernel(), &offsets(), EVERYTHING);
+    let plan = plan(&kernel(), &offsets(), EVERYTHING, &Limits::default());
     assert_eq!(plan.kinds.len(), Kind::ALL.len());
     for of in &plan.kinds {
         assert!(lacks(&plan, of.kind).is_empty(), "{of:?}");
     }
     assert_eq!(plan.served(), Kind::ALL.iter().fold(0, |mask, kind| mask | kind.bit()));
-    assert_eq!(plan.tier(), Tier::B);
     assert_eq!(
         attached(&plan),
         [
@@ -102,7 +103,7 @@ fn everything_is_served_where_everything_works() {
 #[test]
 fn process_kinds_alone_leave_system_calls_alone() {
     let wanted = Kind::ProcessExec.bit() | Kind::ProcessFork.bit() | Kind::ProcessExit.bit();
-    let plan = plan(&kernel(), &offsets(), wanted);
+    let plan = plan(&kernel(), &offsets(), wanted, &Limits::default());
     assert_eq!(attached(&plan), ["proc_exec", "proc_fork", "proc_exit"]);
     assert_eq!(plan.table, [TableEntry { map: name::EXEC_STAGES, index: 0, program: "proc_exec_path" }]);
     assert_eq!(plan.served(), wanted);
@@ -110,7 +111,7 @@ fn process_kinds_alone_leave_system_calls_alone() {
 
 #[test]
 fn one_file_kind_attaches_one_dispatcher() {
-    let plan = plan(&kernel(), &offsets(), Kind::FileDelete.bit());
+    let plan = plan(&kernel(), &offsets(), Kind::FileDelete.bit(), &Limits::default());
     assert_eq!(attached(&plan), ["sys_exit"]);
     let entries: BTreeSet<_> =
         plan.table.iter().map(|entry| (entry.map, entry.index, entry.program)).collect();
@@ -129,8 +130,7 @@ fn nothing_is_served_without_btf() {
     features.btf = Fact::new(BtfState::Absent, "made up");
     features.tp_btf = Fact::new(Support::Absent { reason: "no BTF".to_owned() }, "made up");
     features.tracepoints = BTreeMap::new();
-    let plan = plan(&features, &Resolved::nothing(), EVERYTHING);
-    assert_eq!(plan.tier(), Tier::C);
+    let plan = plan(&features, &Resolved::nothing(), EVERYTHING, &Limits::default());
     assert_eq!(plan.served(), 0);
     assert!(plan.programs.is_empty() && plan.table.is_empty() && plan.attach.is_empty());
     for &kind in Kind::ALL {
@@ -142,7 +142,7 @@ fn nothing_is_served_without_btf() {
 fn without_sys_exit_what_does_not_need_it_remains() {
     let mut features = kernel();
     features.tracepoints.remove("sys_exit");
-    let plan = plan(&features, &offsets(), EVERYTHING);
+    let plan = plan(&features, &offsets(), EVERYTHING, &Limits::default());
     for &kind in Kind::ALL {
         let lost =
             kind.domain() == Domain::File || [Kind::NetworkAccept, Kind::NetworkListen].contains(&kind);
@@ -160,13 +160,13 @@ fn a_missing_offset_costs_only_what_reads_it() {
     let mut offsets = offsets();
     offsets.offsets.fdt_open = MISSING;
     offsets.missing.push(MissingOffset { path: "fdtable.open_fds", reason: "made up".to_owned() });
-    let plan = plan(&kernel(), &offsets, EVERYTHING);
+    let plan = plan(&kernel(), &offsets, EVERYTHING, &Limits::default());
     assert_eq!(lacks(&plan, Kind::FileModify), ["files left open", "close_range"]);
     assert!(!attached(&plan).contains(&"exit_files"));
     assert!(!plan.programs.iter().any(|program| program.name == "file_quit"));
 
     offsets.offsets.bprm_file = MISSING;
-    let plan = super::plan(&kernel(), &offsets, EVERYTHING);
+    let plan = super::plan(&kernel(), &offsets, EVERYTHING, &Limits::default());
     assert_eq!(reason(&plan, Kind::ProcessExec), "this kernel has no linux_binprm.file");
     assert!(lacks(&plan, Kind::ProcessFork).is_empty());
 }
@@ -175,7 +175,7 @@ fn a_missing_offset_costs_only_what_reads_it() {
 fn a_broken_assumption_costs_what_relies_on_it() {
     let mut offsets = offsets();
     offsets.offsets.dentry_name = 48;
-    let plan = plan(&kernel(), &offsets, EVERYTHING);
+    let plan = plan(&kernel(), &offsets, EVERYTHING, &Limits::default());
     assert!(reason(&plan, Kind::FileOpen).starts_with("not so on this kernel: dentry"));
     assert!(lacks(&plan, Kind::NetworkConnect).is_empty());
 }
@@ -185,7 +185,7 @@ fn refusals_name_the_capabilities_missing() {
     let mut features = kernel();
     features.tp_btf = Fact::new(Support::Refused { errno: libc::EPERM }, "made up");
     features.capabilities = Fact::new(Some(Capabilities { bpf: true, ..Capabilities::default() }), "made up");
-    let plan = plan(&features, &offsets(), Kind::ProcessExec.bit());
+    let plan = plan(&features, &offsets(), Kind::ProcessExec.bit(), &Limits::default());
     let reason = reason(&plan, Kind::ProcessExec);
     assert!(reason.contains("Operation not permitted"), "{reason}");
     assert!(reason.ends_with("missing capabilities: CAP_PERFMON"), "{reason}");
@@ -195,7 +195,7 @@ fn refusals_name_the_capabilities_missing() {
 fn a_kernel_without_the_running_task_keeps_what_gets_it_as_argument() {
     let mut features = kernel();
     features.current_task = Fact::new(Support::Refused { errno: libc::EINVAL }, "made up");
-    let plan = plan(&features, &offsets(), EVERYTHING);
+    let plan = plan(&features, &offsets(), EVERYTHING, &Limits::default());
     assert!(lacks(&plan, Kind::ProcessExec).is_empty());
     assert!(reason(&plan, Kind::NetworkSend).starts_with("bpf_get_current_task_btf refused"));
 }
@@ -204,10 +204,10 @@ fn a_kernel_without_the_running_task_keeps_what_gets_it_as_argument() {
 fn kernels_too_old_or_foreign_say_so() {
     let mut features = kernel();
     features.kernel = Fact::new(Some(KernelVersion::new(4, 19)), "made up");
-    let old = plan(&features, &offsets(), Kind::ProcessExec.bit());
+    let old = plan(&features, &offsets(), Kind::ProcessExec.bit(), &Limits::default());
     assert_eq!(reason(&old, Kind::ProcessExec), "kernel 4.19 is older than 5.10");
     features.arch = Fact::new(None, "uname: riscv64");
-    let foreign = plan(&features, &offsets(), Kind::ProcessExec.bit());
+    let foreign = plan(&features, &offsets(), Kind::ProcessExec.bit(), &Limits::default());
     assert_eq!(reason(&foreign, Kind::ProcessExec), "architecture not supported (uname: riscv64)");
 }
 
@@ -215,7 +215,7 @@ fn kernels_too_old_or_foreign_say_so() {
 fn a_tracepoint_that_lost_an_argument_is_not_used() {
     let mut features = kernel();
     features.tracepoints.insert("sched_process_exec".to_owned(), Tracepoint { btf_id: 1, arguments: 2 });
-    let plan = plan(&features, &offsets(), EVERYTHING);
+    let plan = plan(&features, &offsets(), EVERYTHING, &Limits::default());
     assert_eq!(reason(&plan, Kind::ProcessExec), "tracepoint sched_process_exec has 2 arguments, not 3");
 }
 
@@ -223,7 +223,7 @@ fn a_tracepoint_that_lost_an_argument_is_not_used() {
 fn aarch64_loads_no_program_for_calls_it_lacks() {
     let mut features = kernel();
     features.arch = Fact::new(Some(Arch::Aarch64), "made up");
-    let plan = plan(&features, &offsets(), EVERYTHING);
+    let plan = plan(&features, &offsets(), EVERYTHING, &Limits::default());
     assert!(plan.kinds.iter().all(|of| matches!(of.outcome, Outcome::Served { .. })));
     let loaded = |name| plan.programs.iter().any(|program| program.name == name);
     assert!(loaded("file_openat") && !loaded("file_open") && !loaded("file_rmdir"));
@@ -255,7 +255,8 @@ fn the_table_is_sound() {
         assert!(!row.kinds.is_empty() && !row.hooks.is_empty() && !row.why.is_empty());
         for hook in row.hooks {
             assert!(hook.program.len() <= 15, "the kernel cuts {}", hook.program);
-            assert!(tracepoints().any(|name| name == hook.tracepoint));
+            let known: BTreeSet<_> = tracepoints().chain(functions()).collect();
+            assert!(hook.at.iter().all(|name| known.contains(name)), "{hook:?}");
             let (Attach::EnterCall(calls) | Attach::ExitCall(calls)) = hook.attach else {
                 if let Attach::Stage { map, slot } = hook.attach {
                     let other = slots.insert((map, slot), hook.program);
@@ -288,9 +289,105 @@ fn the_table_is_sound() {
 
 #[test]
 fn a_plan_prints_as_json() {
-    let plan = plan(&kernel(), &offsets(), Kind::ProcessFork.bit());
+    let plan = plan(&kernel(), &offsets(), Kind::ProcessFork.bit(), &Limits::default());
     let json = serde_json::to_value(&plan).unwrap();
     assert_eq!(json["kinds"][0]["kind"], "process.fork");
     assert_eq!(json["kinds"][0]["outcome"], "served");
     assert_eq!(json["programs"][0]["name"], "proc_fork");
+}
+
+/// [`kernel`] with trampolines, and every function of the table.
+fn kernel_with_functions() -> Features {
+    let mut features = kernel();
+    features.fentry = Fact::new(Support::Supported, "made up");
+    features.functions = functions().map(str::to_owned).collect();
+    features
+}
+
+fn tier(plan: &Plan, kind: Kind) -> Tier {
+    match outcome(plan, kind) {
+        Outcome::Served { tier, .. } => *tier,
+        Outcome::Unavailable { reason } => panic!("{reason}"),
+    }
+}
+
+#[test]
+fn where_functions_can_be_hooked_no_system_call_is() {
+    let plan = plan(&kernel_with_functions(), &offsets(), EVERYTHING, &Limits::default());
+    for of in &plan.kinds {
+        assert_eq!(tier(&plan, of.kind), Tier::A, "{of:?}");
+        assert!(lacks(&plan, of.kind).is_empty(), "{of:?}");
+    }
+    let attached = attached(&plan);
+    assert!(!attached.contains(&"sys_enter") && !attached.contains(&"sys_exit"), "{attached:?}");
+    // The tracepoint is there, so what stands in for it is not needed.
+    assert!(attached.contains(&"exec_files") && !attached.contains(&"creds_begins"));
+    let open = plan.attach.iter().find(|program| program.name == "open_done").unwrap();
+    assert_eq!((open.place, open.at), (Place::Return, "do_filp_open"));
+}
+
+#[test]
+fn a_function_that_was_renamed_is_found_by_its_new_name() {
+    let mut features = kernel_with_functions();
+    features.functions.remove("do_filp_open");
+    let renamed = plan(&features, &offsets(), EVERYTHING, &Limits::default());
+    assert!(renamed.attach.iter().any(|program| program.at == "do_file_open"));
+    features.functions.remove("do_file_open");
+    let plan = plan(&features, &offsets(), EVERYTHING, &Limits::default());
+    let Outcome::Served { tier: Tier::B, no_better, .. } = outcome(&plan, Kind::FileOpen) else { panic!() };
+    assert_eq!(no_better.as_deref(), Some("this kernel has no function do_filp_open or do_file_open"));
+}
+
+#[test]
+fn kinds_that_share_programs_fall_back_together() {
+    let mut limits = Limits::default();
+    limits.unusable.insert("change_done".to_owned(), "made up".to_owned());
+    let refused = plan(&kernel_with_functions(), &offsets(), EVERYTHING, &limits);
+    for kind in [Kind::FileCreate, Kind::FileOpen, Kind::FileModify, Kind::FileAttributes] {
+        assert_eq!(tier(&refused, kind), Tier::B);
+    }
+    assert_eq!(tier(&refused, Kind::FileDelete), Tier::A);
+    assert_eq!(tier(&refused, Kind::NetworkConnect), Tier::A);
+    let programs: Vec<_> = refused.programs.iter().map(|program| program.name).collect();
+    assert!(!programs.contains(&"open_done") && programs.contains(&"file_openat"), "{programs:?}");
+    assert!(programs.contains(&"unlink_done") && !programs.contains(&"file_unlink"), "{programs:?}");
+
+    // Without one that is merely of use, the tier stays and says what it misses.
+    limits.unusable = [("call_splice".to_owned(), "made up".to_owned())].into();
+    let plan = plan(&kernel_with_functions(), &offsets(), EVERYTHING, &limits);
+    assert_eq!(tier(&plan, Kind::FileModify), Tier::A);
+    let Outcome::Served { without, .. } = outcome(&plan, Kind::FileModify) else { panic!() };
+    assert_eq!(without.len(), 1);
+    assert_eq!(without[0].reason, "program call_splice: made up");
+}
+
+#[test]
+fn a_tier_can_be_insisted_on() {
+    let only = |tier| Limits { tier: Some(tier), ..Limits::default() };
+    let b = plan(&kernel_with_functions(), &offsets(), EVERYTHING, &only(Tier::B));
+    assert!(b.kinds.iter().all(|of| tier(&b, of.kind) == Tier::B));
+    assert!(b.attach.iter().all(|program| program.place == Place::Tracepoint));
+    let a = plan(&kernel(), &offsets(), EVERYTHING, &only(Tier::A));
+    assert_eq!(tier(&a, Kind::ProcessExec), Tier::A);
+    let Outcome::Unavailable { reason } = outcome(&a, Kind::FileDelete) else { panic!() };
+    assert!(reason.starts_with("this kernel refuses programs on its functions"), "{reason}");
+}
+
+#[test]
+fn what_stands_in_for_a_missing_tracepoint_is_used_and_nothing_lacks() {
+    let mut features = kernel_with_functions();
+    features.tracepoints.remove("sched_prepare_exec");
+    let plan = plan(&features, &offsets(), EVERYTHING, &Limits::default());
+    assert!(attached(&plan).contains(&"creds_begins") && lacks(&plan, Kind::FileModify).is_empty());
+}
+
+#[test]
+fn calls_that_an_architecture_lacks_are_nothing_to_miss() {
+    let mut features = kernel_with_functions();
+    features.functions.retain(|name| !name.starts_with("__x64_") && name != "__arm64_sys_utimes");
+    let plan = plan(&features, &offsets(), EVERYTHING, &Limits::default());
+    assert!(lacks(&plan, Kind::FileAttributes).is_empty());
+    let close = plan.attach.iter().find(|program| program.name == "call_close").unwrap();
+    assert_eq!(close.at, "__arm64_sys_close");
+    assert!(!attached(&plan).contains(&"call_utimes"));
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use collector_sources::features::{Capabilities, Features, probe};
-use collector_sources::plan::plan;
+use collector_sources::plan::{Limits, plan};
 use serde::Serialize;
 
 use crate::capture::{PlannedKind, describe, kinds_of};
@@ -85,7 +85,8 @@ impl Diagnosis {
 pub(super) fn diagnose(paths: &Paths, loaded: &Loaded, runtime_dirs: &[PathBuf]) -> Diagnosis {
     let config = &loaded.config;
     let probed = probe();
-    let plan = plan(&probed.features, &probed.offsets, kinds_of(&config.capture.sources));
+    let limits = Limits { tier: config.capture.tier.forced(), ..Limits::default() };
+    let plan = plan(&probed.features, &probed.offsets, kinds_of(&config.capture.sources), &limits);
     let mut kinds = describe(&plan);
     let needs_kernel = config.capture.needs_kernel();
     let samples = config.capture.sources.contains(&Source::Performance).then(planned_samples);

@@ -28,6 +28,12 @@ pub(super) fn render(diagnosis: &Diagnosis) -> String {
         }
     }
     section(&mut out, "Captured", &table);
+    let mut reasons: Vec<&str> = kinds.iter().map(|kind| kind.no_better.as_str()).collect();
+    reasons.retain(|reason| !reason.is_empty());
+    reasons.dedup();
+    for reason in reasons {
+        let _ = writeln!(out, "  no better tier: {reason}");
+    }
     section(&mut out, "Kernel", &kernel(features));
 
     let mut table = Table::new(&["", "", ""]);

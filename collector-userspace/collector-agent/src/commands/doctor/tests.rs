@@ -1,6 +1,6 @@
 //! The words of the diagnosis, on made-up machines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use collector_sources::features::{
     BtfState, Capabilities, CgroupMode, Cgroups, Fact, Features, KernelVersion, Lockdown, Support,
@@ -32,6 +32,7 @@ fn features(support: &Support, capabilities: Capabilities) -> Features {
         current_task: fact("loaded a call"),
         fetch_atomics: fact("loaded a fetch-and-add"),
         tracepoints: BTreeMap::new(),
+        functions: BTreeSet::new(),
     }
 }
 
@@ -41,6 +42,7 @@ fn kind(name: &str, captured: bool, lacks: &[&str]) -> PlannedKind {
         captured,
         tier: if captured { "B".to_owned() } else { String::new() },
         lacks: lacks.iter().map(|lack| (*lack).to_owned()).collect(),
+        no_better: String::new(),
     }
 }
 

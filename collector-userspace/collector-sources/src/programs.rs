@@ -1,0 +1,91 @@
+//! The sorts of programs of the object, behind one interface: load, attach, detach.
+
+use aya::programs::fentry::FEntryLinkId;
+use aya::programs::fexit::FExitLinkId;
+use aya::programs::tp_btf::BtfTracePointLinkId;
+use aya::programs::{BtfTracePoint, FEntry, FExit, ProgramError, ProgramFd};
+use aya::{Btf, Ebpf};
+
+use crate::loader::LoadError;
+use crate::plan::{Place, Program};
+
+/// An attachment, to be given back to [`detach`].
+pub(crate) enum Link {
+    Tracepoint(BtfTracePointLinkId),
+    Entry(FEntryLinkId),
+    Return(FExitLinkId),
+}
+
+/// Runs `$do` on the program with its own type, which `$of` names.
+macro_rules! with {
+    ($ebpf:expr, $program:expr, |$of:ident| $do:expr) => {{
+        let found = $ebpf.program_mut($program.name).ok_or_else(|| missing($program.name))?;
+        match $program.place {
+            Place::Tracepoint => {
+                let $of: &mut BtfTracePoint = found.try_into().map_err(refused($program.name))?;
+                $do
+            }
+            Place::Entry => {
+                let $of: &mut FEntry = found.try_into().map_err(refused($program.name))?;
+                $do
+            }
+            Place::Return => {
+                let $of: &mut FExit = found.try_into().map_err(refused($program.name))?;
+                $do
+            }
+        }
+    }};
+}
+
+/// Hands a program to the verifier.
+pub(crate) fn load(ebpf: &mut Ebpf, program: Program, btf: &Btf) -> Result<(), LoadError> {
+    with!(ebpf, program, |it| it.load(program.at, btf)).map_err(refused(program.name))
+}
+
+/// Lets a loaded program run.
+pub(crate) fn attach(ebpf: &mut Ebpf, program: Program) -> Result<Link, LoadError> {
+    let found = ebpf.program_mut(program.name).ok_or_else(|| missing(program.name))?;
+    let link = match program.place {
+        Place::Tracepoint => {
+            <&mut BtfTracePoint>::try_from(found).and_then(BtfTracePoint::attach).map(Link::Tracepoint)
+        }
+        Place::Entry => <&mut FEntry>::try_from(found).and_then(FEntry::attach).map(Link::Entry),
+        Place::Return => <&mut FExit>::try_from(found).and_then(FExit::attach).map(Link::Return),
+    };
+    link.map_err(refused(program.name))
+}
+
+/// Stops a program; it stays loaded.
+pub(crate) fn detach(ebpf: &mut Ebpf, name: &'static str, link: Link) -> Result<(), LoadError> {
+    let found = ebpf.program_mut(name).ok_or_else(|| missing(name))?;
+    let detached = match link {
+        Link::Tracepoint(link) => <&mut BtfTracePoint>::try_from(found).and_then(|it| it.detach(link)),
+        Link::Entry(link) => <&mut FEntry>::try_from(found).and_then(|it| it.detach(link)),
+        Link::Return(link) => <&mut FExit>::try_from(found).and_then(|it| it.detach(link)),
+    };
+    detached.map_err(refused(name))
+}
+
+/// Takes a program out of the kernel.
+pub(crate) fn unload(ebpf: &mut Ebpf, program: Program) -> Result<(), LoadError> {
+    with!(ebpf, program, |it| it.unload()).map_err(refused(program.name))
+}
+
+/// Descriptor of a loaded program.
+pub(crate) fn fd<'a>(ebpf: &'a Ebpf, name: &'static str) -> Result<&'a ProgramFd, LoadError> {
+    ebpf.program(name).ok_or_else(|| missing(name))?.fd().map_err(refused(name))
+}
+
+fn missing(program: &'static str) -> LoadError {
+    LoadError::Program { program, reason: "not in this build's object".to_owned() }
+}
+
+fn refused(program: &'static str) -> impl Fn(ProgramError) -> LoadError {
+    move |error| {
+        if let ProgramError::LoadError { io_error, verifier_log } = &error {
+            tracing::debug!(program, %verifier_log, "the verifier's log");
+            return LoadError::Program { program, reason: format!("the kernel refused it: {io_error}") };
+        }
+        LoadError::Program { program, reason: error.to_string() }
+    }
+}
