@@ -22,6 +22,9 @@ pub enum LossReason {
     /// A [`Table`](crate::Table) was full and forgot an entry, or had no room: the event that would have followed from it is
     /// missing. With `process.fork`: the set of followed pids had no room. Not part of the sequence.
     TableFull = 6,
+    /// Kernels before 5.12 only: the program interrupted another one of its domain on the same processor while that took a
+    /// number, and could not take one itself. Not part of the sequence.
+    SequenceBusy = 7,
 }
 
 /// A number that names no reason of this wire version.
@@ -30,7 +33,7 @@ pub struct UnknownReason(pub u8);
 
 impl LossReason {
     /// Number of reasons.
-    pub const COUNT: usize = 7;
+    pub const COUNT: usize = 8;
     /// Every reason, in numeric order.
     pub const ALL: [Self; Self::COUNT] = [
         Self::RingFull,
@@ -40,6 +43,7 @@ impl LossReason {
         Self::CloseUnseen,
         Self::Compat,
         Self::TableFull,
+        Self::SequenceBusy,
     ];
 
     /// The name used in JSON, metrics and the command line.
@@ -53,6 +57,7 @@ impl LossReason {
             Self::CloseUnseen => "close_unseen",
             Self::Compat => "compat_syscall",
             Self::TableFull => "table_full",
+            Self::SequenceBusy => "sequence_busy",
         }
     }
 

@@ -360,7 +360,8 @@ impl<'a> Passing<'a> {
 /// Whether losses of this reason become events. The others are counted where `collector stats` shows them: what was
 /// left out on purpose, and 32-bit calls, which need not have meant an event.
 const fn is_stated(reason: LossReason) -> bool {
-    reason.in_sequence() || matches!(reason, LossReason::CloseUnseen | LossReason::TableFull)
+    reason.in_sequence()
+        || matches!(reason, LossReason::CloseUnseen | LossReason::TableFull | LossReason::SequenceBusy)
 }
 
 /// Decodes process records on behalf of another domain.
