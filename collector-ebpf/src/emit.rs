@@ -35,6 +35,7 @@ pub fn count(kind: Kind, reason: LossReason) {
 ///
 /// # Safety
 /// `word` must be valid and aligned.
+#[cfg(not(kernel_before_5_12))]
 #[inline(always)]
 pub unsafe fn fetch_add(word: *mut u64, value: u64) -> u64 {
     // SAFETY: by the caller's promise.
@@ -42,43 +43,102 @@ pub unsafe fn fetch_add(word: *mut u64, value: u64) -> u64 {
     unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(word, value) }
 }
 
-/// Takes a number for a record of `kind` that cannot be built, and counts it.
+/// The same for what no interrupt touches: these kernels run programs with preemption off.
+///
+/// # Safety
+/// As above.
+#[cfg(kernel_before_5_12)]
 #[inline(always)]
-pub fn lost(kind: Kind, capture: Capture) {
-    let _ = header(kind, capture, 0);
-    count(kind, LossReason::StageFailed);
-}
-
-/// The next number of this processor's sequence in the domain of `kind`.
-#[inline(always)]
-fn next_sequence(kind: Kind) -> u64 {
-    match SEQUENCES.get_ptr_mut(kind.domain() as u32) {
-        // SAFETY: a valid, aligned map value.
-        Some(sequence) => unsafe { fetch_add(sequence, 1) },
-        None => 0,
+pub unsafe fn fetch_add(word: *mut u64, value: u64) -> u64 {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let before = read_volatile(word);
+        write_volatile(word, before.wrapping_add(value));
+        before
     }
 }
 
-/// A header for a record of `len` bytes; takes the next sequence number.
+/// Takes a number for a record of `kind` that cannot be built, and counts it.
 #[inline(always)]
-pub fn header(kind: Kind, capture: Capture, len: usize) -> RecordHeader {
-    RecordHeader {
+pub fn lost(kind: Kind, capture: Capture) {
+    if header(kind, capture, 0).is_some() {
+        count(kind, LossReason::StageFailed);
+    }
+}
+
+/// The next number of this processor's sequence in the domain of `kind`.
+#[cfg(not(kernel_before_5_12))]
+#[inline(always)]
+fn next_sequence(kind: Kind) -> Option<u64> {
+    let sequence = SEQUENCES.get_ptr_mut(kind.domain() as u32)?;
+    // SAFETY: a valid, aligned map value.
+    Some(unsafe { fetch_add(sequence, 1) })
+}
+
+/// The next number of this processor's sequence in the domain of `kind`; `None`, and counted, if it cannot be had.
+#[cfg(kernel_before_5_12)]
+#[inline(always)]
+fn next_sequence(kind: Kind) -> Option<u64> {
+    let busy = crate::maps::NUMBERING.get_ptr_mut(kind.domain() as u32)?;
+    let next = SEQUENCES.get_ptr_mut(kind.domain() as u32)?;
+    let number = collector_common::take_number(&mut Words { busy, next });
+    if number.is_none() {
+        count(kind, LossReason::SequenceBusy);
+    }
+    number
+}
+
+/// Map values of this processor. Volatile, so that they are accessed in the order that is written.
+#[cfg(kernel_before_5_12)]
+struct Words {
+    busy: *mut u32,
+    next: *mut u64,
+}
+
+// SAFETY (all four): `next_sequence` makes it of valid, aligned map values.
+#[cfg(kernel_before_5_12)]
+impl collector_common::NumberWords for Words {
+    #[inline(always)]
+    fn is_busy(&mut self) -> bool {
+        unsafe { read_volatile(self.busy) != 0 }
+    }
+
+    #[inline(always)]
+    fn set_busy(&mut self, busy: bool) {
+        unsafe { write_volatile(self.busy, u32::from(busy)) };
+    }
+
+    #[inline(always)]
+    fn number(&mut self) -> u64 {
+        unsafe { read_volatile(self.next) }
+    }
+
+    #[inline(always)]
+    fn set_number(&mut self, number: u64) {
+        unsafe { write_volatile(self.next, number) };
+    }
+}
+
+/// A header for a record of `len` bytes; takes the next sequence number. `None`, and counted, if there is none to be had.
+#[inline(always)]
+pub fn header(kind: Kind, capture: Capture, len: usize) -> Option<RecordHeader> {
+    Some(RecordHeader {
         len: len as u32,
         kind: kind as u16,
         version: WIRE_VERSION,
         // SAFETY: the helper has no preconditions.
         cpu: unsafe { bpf_get_smp_processor_id() },
         capture: capture as u32,
-        seq: next_sequence(kind),
+        seq: next_sequence(kind)?,
         ktime_ns: now(),
-    }
+    })
 }
 
 /// Reserves a record of fixed size, lets `fill` write all of it, and sends it. Without room, the record is
 /// counted and its sequence number leaves a gap.
 #[inline(always)]
 pub fn fixed<T: 'static>(kind: Kind, capture: Capture, fill: impl FnOnce(*mut T, RecordHeader)) {
-    let header = header(kind, capture, size_of::<T>());
+    let Some(header) = header(kind, capture, size_of::<T>()) else { return };
     let (ring, flags) = ring(kind);
     match ring.reserve::<T>(0) {
         Some(mut entry) => {

@@ -60,17 +60,18 @@ pub fn has_place(opened: Opened) -> bool {
         || read_at::<u32>(opened.path.mnt, offset!(vfsmount_flags)) & MNT_INTERNAL == 0
 }
 
-/// Starts a record of `kind`. The header is complete but for its length.
+/// Starts a record of `kind`. The header is complete but for its length. False if there is no number for it.
 ///
 /// # Safety
 /// `scratch` must be a valid map value.
 #[inline(always)]
-pub unsafe fn begin(scratch: *mut FileScratch, kind: Kind, capture: Capture) {
+#[must_use]
+pub unsafe fn begin(scratch: *mut FileScratch, kind: Kind, capture: Capture) -> bool {
     // SAFETY: by the caller's promise.
     unsafe {
         // One record, no list to go on with.
         write_volatile(&raw mut (*scratch).pending_len, 0);
-        begin_listed(scratch, kind, capture);
+        begin_listed(scratch, kind, capture)
     }
 }
 
@@ -79,11 +80,13 @@ pub unsafe fn begin(scratch: *mut FileScratch, kind: Kind, capture: Capture) {
 /// # Safety
 /// As for [`begin`].
 #[inline(always)]
-pub unsafe fn begin_listed(scratch: *mut FileScratch, kind: Kind, capture: Capture) {
+#[must_use]
+pub unsafe fn begin_listed(scratch: *mut FileScratch, kind: Kind, capture: Capture) -> bool {
     // SAFETY: by the caller's promise; the record buffer is larger than the fixed part.
     unsafe {
         let wire = wire(scratch);
-        (*wire).header = emit::header(kind, capture, 0);
+        let Some(header) = emit::header(kind, capture, 0) else { return false };
+        (*wire).header = header;
         (*wire).flags = 0;
         (*wire).open_flags = 0;
         (*wire).inode = 0;
@@ -99,6 +102,7 @@ pub unsafe fn begin_listed(scratch: *mut FileScratch, kind: Kind, capture: Captu
         (*wire).old_name = StrRef { offset: 0, len: 0 };
         path::prepare(scratch);
         write_volatile(&raw mut (*scratch).len, size_of::<FileWire>() as u32);
+        true
     }
 }
 

@@ -4,6 +4,9 @@
 //! BTF type: [`load`] reads through them directly, at the price of a memory access, and a null or stale
 //! pointer reads as zero. Pointers that went through memory (a map value, a pointer array) are plain numbers:
 //! [`read`] uses `bpf_probe_read_kernel` for those.
+//!
+//! Kernels before 5.11 have no helper for the running task as a typed pointer. In the object for them ([`crate`]) all
+//! pointers are read with `bpf_probe_read_kernel`.
 
 use core::mem::MaybeUninit;
 use core::ptr::read_volatile;
@@ -60,10 +63,31 @@ pub const fn known(offset: usize) -> bool {
 ///
 /// # Safety
 /// `base` must be such a pointer (the verifier rejects the program otherwise) and `T` must fit the field.
+#[cfg(not(kernel_before_5_12))]
 #[inline(always)]
 pub unsafe fn load<T: Copy>(base: *const u8, offset: usize) -> T {
     // SAFETY: the kernel handles a faulting load through a typed pointer by returning zero.
     unsafe { read_volatile(base.wrapping_add(offset).cast::<T>()) }
+}
+
+/// Reads a field through any pointer into the kernel; zero when it cannot be read.
+///
+/// # Safety
+/// `T` must be made of integers and fit the field.
+#[cfg(kernel_before_5_12)]
+#[inline(always)]
+pub unsafe fn load<T: Copy>(base: *const u8, offset: usize) -> T {
+    let mut value = MaybeUninit::<T>::uninit();
+    // SAFETY: the destination is `size_of::<T>()` writable bytes; the helper checks the source, and clears them when it
+    // fails.
+    unsafe {
+        bpf_probe_read_kernel(
+            value.as_mut_ptr().cast(),
+            size_of::<T>() as u32,
+            base.wrapping_add(offset).cast(),
+        );
+        value.assume_init()
+    }
 }
 
 /// Follows a pointer field of a typed object.

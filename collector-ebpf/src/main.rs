@@ -4,6 +4,9 @@
 //! one ring per domain; only `emit` touches ring space. Offsets of kernel structs and all settings are
 //! read-only globals that userspace fills in before loading, so the verifier treats them as constants and
 //! removes what is switched off.
+//!
+//! Two objects are built from this source. Kernels before 5.12 refuse instructions and helpers they do not know even where
+//! they are never reached, so one, with `kernel_before_5_12`, does without.
 
 #![no_std]
 #![no_main]

@@ -26,6 +26,10 @@ pub static HALTED: Array<u32> = Array::with_max_entries(1, 0);
 
 #[map]
 pub static SEQUENCES: PerCpuArray<u64> = PerCpuArray::with_max_entries(Domain::COUNT as u32, 0);
+/// A word per domain that is set while a program takes a number; see `emit`.
+#[cfg(kernel_before_5_12)]
+#[map]
+pub static NUMBERING: PerCpuArray<u32> = PerCpuArray::with_max_entries(Domain::COUNT as u32, 0);
 #[map]
 pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(COUNTER_SLOTS as u32, 0);
 

@@ -38,9 +38,14 @@ pub trait Site {
     fn begin(&self, kind: Kind, capture: Capture) -> Option<*mut FileScratch> {
         match self.claim() {
             Some(scratch) => {
-                // SAFETY: a valid map value.
-                unsafe { file::begin(scratch, kind, capture) };
-                Some(scratch)
+                // SAFETY: a valid map value, claimed here.
+                unsafe {
+                    if file::begin(scratch, kind, capture) {
+                        return Some(scratch);
+                    }
+                    self.release(scratch);
+                }
+                None
             }
             None => {
                 emit::lost(kind, capture);

@@ -1,5 +1,8 @@
 //! What a record says about a process, read from its `task_struct`.
 
+#[cfg(kernel_before_5_12)]
+use aya_ebpf::helpers::generated::bpf_get_current_task;
+#[cfg(not(kernel_before_5_12))]
 use aya_ebpf::helpers::generated::bpf_get_current_task_btf;
 use collector_common::{CredentialsWire, TaskWire, filter_flag, task_flag};
 
@@ -12,10 +15,19 @@ const TS_COMPAT: u32 = 2;
 const NUMBERS_MASK: u64 = 0x3ff;
 
 /// The running task, typed.
+#[cfg(not(kernel_before_5_12))]
 #[inline(always)]
 pub fn current() -> *const u8 {
     // SAFETY: the helper has no preconditions.
     unsafe { bpf_get_current_task_btf() }.cast()
+}
+
+/// The running task, as an address, which is all that [`load`] needs there.
+#[cfg(kernel_before_5_12)]
+#[inline(always)]
+pub fn current() -> *const u8 {
+    // SAFETY: the helper has no preconditions.
+    unsafe { bpf_get_current_task() as *const u8 }
 }
 
 /// Thread-group id.

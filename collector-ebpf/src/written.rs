@@ -144,7 +144,9 @@ pub unsafe fn begin(scratch: *mut FileScratch, task: *const u8, description: u64
         if !wanted {
             return false;
         }
-        file::begin_listed(scratch, Kind::FileModify, Capture::Kernel);
+        if !file::begin_listed(scratch, Kind::FileModify, Capture::Kernel) {
+            return false;
+        }
         file::describe(scratch, opened);
         let wire = file::wire(scratch);
         (*wire).flags |= written.flags | flags;

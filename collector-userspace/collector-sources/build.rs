@@ -1,6 +1,6 @@
 //! Embeds the kernel programs, if they have been built.
 //!
-//! The object is an optional input: without it the crate compiles and its tests pass, and loading fails with a
+//! The objects are optional inputs: without them the crate compiles and its tests pass, and loading fails with a
 //! message that names `cargo xtask build-ebpf`.
 
 use std::path::{Path, PathBuf};
@@ -11,9 +11,18 @@ fn main() {
     let manifest = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
     let object = env::var_os("COLLECTOR_BPF_OBJECT")
         .map_or_else(|| manifest.join("../../target/bpf/collector.bpf.o"), PathBuf::from);
+    embed(&object, "collector.bpf.o");
+    embed(&object.with_file_name(BEFORE_5_12), BEFORE_5_12);
+}
+
+/// The object for kernels before 5.12: stands beside the other one.
+const BEFORE_5_12: &str = "collector-before-5.12.bpf.o";
+
+/// Puts an object, or an empty file, where the code includes it.
+fn embed(object: &Path, name: &str) {
     println!("cargo::rerun-if-changed={}", object.display());
-    let bytes = fs::read(&object).unwrap_or_default();
-    let target = Path::new(&env::var_os("OUT_DIR").unwrap_or_default()).join("collector.bpf.o");
+    let bytes = fs::read(object).unwrap_or_default();
+    let target = Path::new(&env::var_os("OUT_DIR").unwrap_or_default()).join(name);
     if let Err(error) = fs::write(&target, bytes) {
         println!("cargo::error=cannot write {}: {error}", target.display());
     }

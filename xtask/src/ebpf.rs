@@ -1,4 +1,4 @@
-//! `cargo xtask build-ebpf`: compiles the kernel programs and puts the object where the agent's build looks for it.
+//! `cargo xtask build-ebpf`: compiles the kernel programs and puts the objects where the agent's build looks for them.
 
 use std::env;
 use std::fs;
@@ -15,26 +15,61 @@ use crate::{setup, sysroot};
 /// The binary target of the crate collector-ebpf.
 const BINARY: &str = "collector-ebpf";
 
-/// Builds the object and returns its path. Leaves the file alone when nothing changed, so that cargo does not rebuild
-/// everything that embeds it.
-pub(crate) fn build(project: &Project) -> Result<PathBuf> {
+/// Which kernels an object is for; all are built from the same source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kernels {
+    /// From 5.12 on.
+    Recent,
+    /// Before, down to 5.10: they refuse instructions and helpers that they do not know, even where those are never reached.
+    Before512,
+}
+
+impl Kernels {
+    pub(crate) const ALL: [Self; 2] = [Self::Recent, Self::Before512];
+
+    /// The file's name, which the agent's build knows as well.
+    const fn file(self) -> &'static str {
+        match self {
+            Self::Recent => "collector.bpf.o",
+            Self::Before512 => "collector-before-5.12.bpf.o",
+        }
+    }
+
+    const fn flags(self) -> &'static [&'static str] {
+        match self {
+            // Instruction set v3 has atomics that return the old value (kernel 5.12): sequences need them.
+            Self::Recent => &["-Ctarget-cpu=v3"],
+            // With v2 the compiler refuses to make such atomics.
+            Self::Before512 => &["-Ctarget-cpu=v2", "--cfg=kernel_before_5_12"],
+        }
+    }
+}
+
+/// Builds the objects. Leaves files alone in which nothing changed, so that cargo does not rebuild everything that embeds
+/// them.
+pub(crate) fn build(project: &Project) -> Result<()> {
     let _lock = project.lock()?;
     setup::ensure(project)?;
     let manifest = project.ebpf_manifest();
     if !manifest.is_file() {
         bail!("{} is absent, so there are no kernel programs to build", manifest.display());
     }
-    run(&mut cargo(project, "build")?).context("the kernel programs do not build")?;
-    let built = target_dir(project).join(sysroot::TARGET).join("release").join(BINARY);
+    Kernels::ALL.into_iter().try_for_each(|kernels| build_object(project, kernels))
+}
+
+fn build_object(project: &Project, kernels: Kernels) -> Result<()> {
+    let file = kernels.file();
+    run(&mut cargo(project, kernels, "build")?).with_context(|| format!("{file} does not build"))?;
+    let built = target_dir(project, kernels).join(sysroot::TARGET).join("release").join(BINARY);
     let stripped = strip(&built);
     let built = stripped.unwrap_or(built);
     let object = fs::read(&built).with_context(|| format!("cargo built no {}", built.display()))?;
     check(&object).with_context(|| format!("{} is of no use", built.display()))?;
-    let path = project.bpf_object();
+    let path = project.bpf_dir().join(file);
     if write_if_changed(&path, &object)? {
         say(&format!("{}: {} bytes, new", relative(&path, &project.root), object.len()));
     }
-    Ok(path)
+    Ok(())
 }
 
 /// Takes the debug sections out, four fifths of the object that no kernel reads. BTF stays. Where the toolchain has no
@@ -52,7 +87,7 @@ fn strip(built: &Path) -> Option<PathBuf> {
 }
 
 /// `cargo <verb>` for the kernel programs, with the library, linker and flags they need. Needs [`setup::ensure`].
-pub(crate) fn cargo(project: &Project, verb: &str) -> Result<Command> {
+pub(crate) fn cargo(project: &Project, kernels: Kernels, verb: &str) -> Result<Command> {
     let manifest = project.ebpf_manifest();
     let crate_dir = manifest.parent().context("the manifest has no directory")?;
     let mut cargo = project.cargo();
@@ -61,18 +96,19 @@ pub(crate) fn cargo(project: &Project, verb: &str) -> Result<Command> {
         cargo.arg("--locked");
     }
     cargo.current_dir(crate_dir);
-    cargo.env("CARGO_TARGET_DIR", target_dir(project));
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", encode(&flags(project))?);
+    cargo.env("CARGO_TARGET_DIR", target_dir(project, kernels));
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", encode(&flags(project, kernels))?);
     // aya-ebpf uses unstable features (inline assembly for eBPF among them); this lets a stable compiler accept them.
     cargo.env("RUSTC_BOOTSTRAP", "1");
     Ok(cargo)
 }
 
-fn target_dir(project: &Project) -> PathBuf {
-    project.bpf_dir().join("build")
+/// One for each: cargo keeps what it built with one set of flags only.
+fn target_dir(project: &Project, kernels: Kernels) -> PathBuf {
+    project.bpf_dir().join("build").join(kernels.file())
 }
 
-fn flags(project: &Project) -> Vec<String> {
+fn flags(project: &Project, kernels: Kernels) -> Vec<String> {
     let root = project.root.display();
     let mut flags = vec![
         "--sysroot".to_owned(),
@@ -82,11 +118,10 @@ fn flags(project: &Project) -> Vec<String> {
         format!("--cfg=bpf_target_arch=\"{}\"", env::consts::ARCH),
         "-Cdebuginfo=2".to_owned(),
         "-Clink-arg=--btf".to_owned(),
-        // Instruction set v3 (kernel 5.12) has atomics that return the old value: sequences need them.
-        "-Ctarget-cpu=v3".to_owned(),
         // The object must not depend on where the repository and other people's crates are.
         format!("--remap-path-prefix={root}=."),
     ];
+    flags.extend(kernels.flags().iter().copied().map(str::to_owned));
     // cargo sets CARGO_HOME for what it runs only if the user did.
     let cargo_home =
         env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));

@@ -45,7 +45,7 @@ struct Cli {
 enum Verb {
     /// Fetch what builds and tests need, pinned and under target/ (the other verbs do this by themselves).
     Setup,
-    /// Compile the kernel programs to target/bpf/collector.bpf.o.
+    /// Compile the kernel programs to target/bpf/: collector.bpf.o, and collector-before-5.12.bpf.o for old kernels.
     BuildEbpf,
     /// Compile the kernel programs and the agent, in release mode.
     Build,
@@ -73,7 +73,7 @@ fn main() -> ExitCode {
     let Cli { rust_src, verb } = Cli::parse();
     let result = Project::find(rust_src).and_then(|project| match verb {
         Verb::Setup => setup::command(&project),
-        Verb::BuildEbpf => ebpf::build(&project).map(drop),
+        Verb::BuildEbpf => ebpf::build(&project),
         Verb::Build => build::build(&project).map(drop),
         Verb::Run(args) => run::run(&project, &args),
         Verb::Test(args) => test::test(&project, &args),

@@ -44,7 +44,7 @@ impl Project {
         self.target.join("tools")
     }
 
-    /// The compiled kernel programs, as the agent embeds them.
+    /// The compiled kernel programs, as the agent embeds them; those for old kernels lie beside.
     pub(crate) fn bpf_object(&self) -> PathBuf {
         self.bpf_dir().join("collector.bpf.o")
     }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::command::{capture, find_program, is_root, run, say};
+use crate::ebpf::Kernels;
 use crate::project::{Project, relative};
 use crate::public_api::{self, OtherFormat};
 use crate::{build, codegen, ebpf, tidy};
@@ -67,12 +68,14 @@ fn checks_and_tests(
     steps.step("tidy", || tidy::tidy(project))?;
     steps.step("format", || format(project))?;
     steps.step("generated code", || codegen::check(project))?;
-    steps.step("kernel programs", || ebpf::build(project).map(drop))?;
+    steps.step("kernel programs", || ebpf::build(project))?;
     steps.step("clippy", || {
         run(project.cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
     })?;
     steps.step("clippy of the kernel programs", || {
-        run(ebpf::cargo(project, "clippy")?.args(["--", "-D", "warnings"]))
+        Kernels::ALL.into_iter().try_for_each(|kernels| {
+            run(ebpf::cargo(project, kernels, "clippy")?.args(["--", "-D", "warnings"]))
+        })
     })?;
     steps.step("documentation of the core", || documentation(project))?;
     steps.step("public API of the core", || public_api::compare(project, other_format))?;

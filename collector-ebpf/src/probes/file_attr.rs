@@ -182,7 +182,10 @@ pub fn by_descriptor(ctx: &impl Site, fd: i32, flags: u32) {
             ctx.release(scratch);
             return;
         }
-        file::begin(scratch, Kind::FileAttributes, Capture::Kernel);
+        if !file::begin(scratch, Kind::FileAttributes, Capture::Kernel) {
+            ctx.release(scratch);
+            return;
+        }
         file::describe(scratch, opened);
         (*file::wire(scratch)).flags |= flags;
         ctx.send(scratch);

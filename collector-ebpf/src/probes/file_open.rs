@@ -81,7 +81,10 @@ pub fn report(site: &impl Site, description: u64, asked: u32) {
             site.release(scratch);
             return;
         }
-        file::begin(scratch, kind, Capture::Kernel);
+        if !file::begin(scratch, kind, Capture::Kernel) {
+            site.release(scratch);
+            return;
+        }
         file::describe(scratch, opened);
         if truncated {
             (*file::wire(scratch)).flags |= file_flag::TRUNCATED;

@@ -31,7 +31,8 @@ pub fn proc_exec(ctx: BtfTracePointContext) -> i32 {
         }
         let Some(scratch) = Scratch::get(&EXEC_SCRATCH) else { return 0 };
         let wire = (&raw mut (*scratch).record).cast::<ExecWire>();
-        (*wire).header = emit::header(Kind::ProcessExec, Capture::Kernel, 0);
+        let Some(header) = emit::header(Kind::ProcessExec, Capture::Kernel, 0) else { return 0 };
+        (*wire).header = header;
         task::fill(task, &raw mut (*wire).task);
         task::fill_credentials(task, &raw mut (*wire).credentials);
         (*wire).old_tid = old_tid as u32;
