@@ -14,6 +14,7 @@ pub mod identity;
 pub mod kernel;
 pub mod ledger;
 pub mod loader;
+pub mod object;
 pub mod offsets;
 pub mod performance;
 pub mod pipeline;

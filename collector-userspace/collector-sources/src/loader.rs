@@ -12,27 +12,19 @@ use collector_common::{
 use zerocopy::IntoBytes;
 
 use crate::config::{Filter, KernelConfig};
+use crate::object::Object;
 use crate::plan::{Plan, Program};
 use crate::programs::{self, Link};
 use crate::stats::ProgramStats;
 use crate::tables::Tables;
-
-/// The kernel programs, empty when they were not built before this crate.
-static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/collector.bpf.o"));
-
-/// Whether the kernel programs are part of this build.
-#[must_use]
-pub const fn has_object() -> bool {
-    !OBJECT.is_empty()
-}
 
 /// Why the kernel programs could not be put to work.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
     /// Built without the object.
-    #[error("this build has no kernel programs: run `cargo xtask build-ebpf` and build again")]
-    ObjectMissing,
+    #[error("this build has no kernel programs {0}: run `cargo xtask build-ebpf` and build again")]
+    ObjectMissing(Object),
     /// The kernel refused a map, or the object is damaged.
     #[error(
         "the kernel refused the maps of the kernel programs: {0}; `collector doctor` says what is missing"
@@ -120,15 +112,15 @@ pub fn load(
     kernel: KernelTraits,
     config: &KernelConfig,
 ) -> Result<(Loaded, Rings), LoadError> {
-    if !has_object() {
-        return Err(LoadError::ObjectMissing);
+    if !plan.object.is_embedded() {
+        return Err(LoadError::ObjectMissing(plan.object));
     }
     let mut settings = settings(plan.served(), kernel, config);
     if plan.programs.iter().any(|program| matches!(program.name, "net_connect" | "connect_done")) {
         settings.filters |= filter_flag::CONNECT_RESULT;
     }
     let sizes = [config.rings.process, config.rings.network, config.rings.file].map(ring_size);
-    let mut ebpf = create_maps(offsets, &settings, sizes, config)?;
+    let mut ebpf = create_maps(plan.object, offsets, &settings, sizes, config)?;
     let mut rings: Rings = [None, None, None];
     for ((slot, ring), domain) in rings.iter_mut().zip(RINGS).zip(Domain::ALL) {
         if Kind::ALL.iter().any(|kind| kind.domain() == domain && plan.served() & kind.bit() != 0) {
@@ -321,6 +313,7 @@ impl Loaded {
 }
 
 fn create_maps(
+    object: Object,
     offsets: &Offsets,
     settings: &Settings,
     sizes: [u32; 3],
@@ -345,7 +338,7 @@ fn create_maps(
     if settings.filters & filter_flag::PIDS != 0 {
         loader.map_max_entries(name::FILTER_PIDS, FOLLOWED_MAX);
     }
-    Ok(loader.load(OBJECT)?)
+    Ok(loader.load(object.bytes())?)
 }
 
 fn settings(kinds: u64, kernel: KernelTraits, config: &KernelConfig) -> Settings {

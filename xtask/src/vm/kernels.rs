@@ -20,26 +20,18 @@ pub(super) struct Kernel {
     pub(super) name: &'static str,
     /// The suite of Debian it is in.
     suite: &'static str,
-    /// Tests that make sense on it alone, and why others do not.
-    only: Option<(&'static str, &'static str)>,
     /// What users of such a kernel should know besides what `collector doctor` says, in sentences of a line each.
     pub(super) note: Option<&'static str>,
 }
 
 /// Old to new.
 pub(super) const KERNELS: [Kernel; 4] = [
-    Kernel {
-        name: "5.10",
-        suite: "bullseye",
-        only: Some(("doctor::", "it is older than 5.12, and only has to be refused with that reason")),
-        note: None,
-    },
-    Kernel { name: "6.1", suite: "bookworm", only: None, note: None },
-    Kernel { name: "6.12", suite: "trixie", only: None, note: None },
+    Kernel { name: "5.10", suite: "bullseye", note: None },
+    Kernel { name: "6.1", suite: "bookworm", note: None },
+    Kernel { name: "6.12", suite: "trixie", note: None },
     Kernel {
         name: "7.x",
         suite: "trixie-backports",
-        only: None,
         note: Some(
             "This kernel may interrupt a kernel program for another task.\n\
              Until it goes on, the program does not run for tasks on the same processor, and what they do meanwhile is missed.\n\
@@ -71,19 +63,6 @@ impl Kernel {
         fs::rename(&staging, &image).with_context(|| format!("cannot create {}", image.display()))?;
         let _ = fs::remove_dir_all(&work);
         Ok(image)
-    }
-
-    /// Arguments for the test program.
-    pub(super) fn arguments(&self, filters: &[String]) -> Vec<String> {
-        self.only.map_or_else(|| filters.to_vec(), |(filter, _)| vec![filter.to_owned()])
-    }
-
-    /// Why tests were left out.
-    pub(super) const fn left_out(&self) -> &'static str {
-        match self.only {
-            Some((_, why)) => why,
-            None => "as asked for",
-        }
     }
 }
 

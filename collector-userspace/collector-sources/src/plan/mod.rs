@@ -17,6 +17,7 @@ use collector_common::Kind;
 use serde::{Serialize, Serializer};
 
 use crate::features::{BtfState, Capabilities, Features, KernelVersion, Support, Trampolines};
+use crate::object::Object;
 use crate::offsets::{self, Field, Resolved};
 
 pub use table::{functions, rows, tracepoints};
@@ -95,7 +96,7 @@ pub struct Hook {
     pub attach: Attach,
 }
 
-/// What the programs of a row take from the kernel beyond tracepoints and offsets.
+/// What the programs of a row take from the kernel beyond tracepoints and offsets. Those of [`Object::Before512`] do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// Atomic additions that return the old value.
@@ -203,6 +204,8 @@ pub struct TableEntry {
 /// What to do on this kernel for the wanted kinds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Plan {
+    /// The object to take the programs from.
+    pub object: Object,
     /// Every wanted kind, in order of number.
     pub kinds: Vec<KindPlan>,
     /// Programs to load.
@@ -235,7 +238,7 @@ pub fn plan(features: &Features, offsets: &Resolved, wanted: u64, limits: &Limit
     // Asked once per row; most rows are shared by several kinds.
     let rows: Vec<(&Row, Option<String>)> =
         rows().map(|row| (row, obstacle(row, features, offsets, limits))).collect();
-    let mut plan = Plan::default();
+    let mut plan = Plan { object: Object::for_kernel(features).value, ..Plan::default() };
     let mut chosen = vec![false; rows.len()];
     for &kind in Kind::ALL.iter().filter(|kind| wanted & kind.bit() != 0) {
         let (outcome, used) = serve(kind, wanted, &rows, limits);
@@ -349,6 +352,7 @@ fn obstacle(row: &Row, features: &Features, offsets: &Resolved, limits: &Limits)
         Need::FetchAtomics => ("fetching atomics", &features.fetch_atomics.value),
         Need::CurrentTask => ("bpf_get_current_task_btf", &features.current_task.value),
     });
+    let needs = needs.filter(|_| Object::for_kernel(features).value == Object::Recent);
     if let Some((what, support)) =
         needed.into_iter().chain(needs).find(|(_, support)| !support.is_supported())
     {

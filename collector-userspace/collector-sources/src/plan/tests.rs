@@ -201,6 +201,28 @@ fn a_kernel_without_the_running_task_keeps_what_gets_it_as_argument() {
 }
 
 #[test]
+fn kernels_before_5_12_are_served_by_an_object_of_their_own() {
+    let mut features = kernel();
+    let refused = || Fact::new(Support::Refused { errno: libc::EINVAL }, "made up");
+    features.kernel.value = Some(KernelVersion::new(5, 10));
+    (features.fetch_atomics, features.current_task) = (refused(), refused());
+    let old = plan(&features, &offsets(), EVERYTHING, &Limits::default());
+    let everything = Kind::ALL.iter().fold(0, |mask, kind| mask | kind.bit());
+    assert_eq!((old.object, old.served()), (Object::Before512, everything));
+    // What a kernel of that version can do counts, not its number.
+    features.fetch_atomics = Fact::new(Support::Supported, "made up");
+    assert_eq!(plan(&features, &offsets(), EVERYTHING, &Limits::default()).object, Object::Before512);
+    features.current_task = Fact::new(Support::Supported, "made up");
+    assert_eq!(plan(&features, &offsets(), EVERYTHING, &Limits::default()).object, Object::Recent);
+    // Later kernels may interrupt programs, so the object for older ones is not for them.
+    features.kernel.value = Some(KernelVersion::new(6, 12));
+    features.fetch_atomics = refused();
+    let new = plan(&features, &offsets(), EVERYTHING, &Limits::default());
+    assert_eq!((new.object, new.served()), (Object::Recent, 0));
+    assert!(reason(&new, Kind::ProcessExec).starts_with("fetching atomics refused"));
+}
+
+#[test]
 fn kernels_too_old_or_foreign_say_so() {
     let mut features = kernel();
     features.kernel = Fact::new(Some(KernelVersion::new(4, 19)), "made up");

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use collector_sources::features::{Capabilities, Features, probe};
+use collector_sources::features::{Capabilities, Fact, Features, probe};
+use collector_sources::object::Object;
 use collector_sources::plan::{Limits, plan};
 use serde::Serialize;
 
@@ -24,6 +25,8 @@ pub(super) struct Diagnosis {
     /// Why not, and what to do.
     pub(super) obstacles: Vec<Obstacle>,
     pub(super) kinds: Vec<PlannedKind>,
+    /// The kernel programs that are for this kernel.
+    pub(super) object: Fact<Object>,
     pub(super) features: Features,
     pub(super) privileges: Vec<Privilege>,
     pub(super) places: Vec<Place>,
@@ -90,11 +93,12 @@ pub(super) fn diagnose(paths: &Paths, loaded: &Loaded, runtime_dirs: &[PathBuf])
     let mut kinds = describe(&plan);
     let needs_kernel = config.capture.needs_kernel();
     let samples = config.capture.sources.contains(&Source::Performance).then(planned_samples);
-    let has_programs = collector_sources::loader::has_object();
+    let object = Object::for_kernel(&probed.features);
+    let has_programs = object.value.is_embedded();
     let mut obstacles = Vec::new();
     if needs_kernel && !has_programs {
         obstacles.push(Obstacle {
-            problem: "this build has no kernel programs".to_owned(),
+            problem: format!("this build has no kernel programs {}", object.value),
             remedy: "build them with `cargo xtask build-ebpf`, then build collector again".to_owned(),
         });
     }
@@ -124,6 +128,7 @@ pub(super) fn diagnose(paths: &Paths, loaded: &Loaded, runtime_dirs: &[PathBuf])
         obstacles,
         kinds,
         privileges: privileges(capabilities),
+        object,
         features: probed.features,
         places,
         configuration: loaded.sources.clone(),
@@ -148,7 +153,7 @@ pub(super) fn kernel_obstacle(kinds: &[PlannedKind], capabilities: Option<Capabi
     let reason = kinds.iter().flat_map(|kind| &kind.lacks).next()?;
     Some(Obstacle {
         problem: format!("this kernel does not allow it: {reason}"),
-        remedy: "a kernel from 5.12 on with CONFIG_DEBUG_INFO_BTF and CONFIG_BPF_SYSCALL is needed; in a container, the \
+        remedy: "a kernel from 5.10 on with CONFIG_DEBUG_INFO_BTF and CONFIG_BPF_SYSCALL is needed; in a container, the \
                  host's kernel must allow it (--privileged, or cap-add BPF and PERFMON)"
             .to_owned(),
     })

@@ -2,14 +2,15 @@
 
 use std::fmt::Write as _;
 
-use collector_sources::features::{BtfState, Features, Trampolines};
+use collector_sources::features::{BtfState, Fact, Features, Trampolines};
+use collector_sources::object::Object;
 
 use super::diagnosis::{Diagnosis, Privilege};
 use crate::output::human;
 use crate::output::table::Table;
 
 pub(super) fn render(diagnosis: &Diagnosis) -> String {
-    let Diagnosis { kinds, features, privileges, places, configuration, agent, .. } = diagnosis;
+    let Diagnosis { kinds, object, features, privileges, places, configuration, agent, .. } = diagnosis;
     let mut out = verdict(diagnosis);
 
     let mut table = Table::new(&["", "", "", ""]);
@@ -34,7 +35,7 @@ pub(super) fn render(diagnosis: &Diagnosis) -> String {
     for reason in reasons {
         let _ = writeln!(out, "  no better tier: {reason}");
     }
-    section(&mut out, "Kernel", &kernel(features));
+    section(&mut out, "Kernel", &kernel(features, object));
 
     let mut table = Table::new(&["", "", ""]);
     for Privilege { name, has, without } in privileges {
@@ -103,7 +104,7 @@ fn section(out: &mut String, name: &str, table: &Table) {
     }
 }
 
-fn kernel(features: &Features) -> Table {
+fn kernel(features: &Features, object: &Fact<Object>) -> Table {
     let mut table = Table::new(&["", "", ""]);
     let mut fact = |what: &str, value: String, evidence: &str| {
         table.row([what.to_owned(), value, format!("({evidence})")]);
@@ -132,6 +133,7 @@ fn kernel(features: &Features) -> Table {
     ] {
         fact(what, support.value.to_string(), &support.evidence);
     }
+    fact("kernel programs", object.value.to_string(), &object.evidence);
     let trampolines = match features.trampolines() {
         Trampolines::Available => "available",
         Trampolines::Forbidden => "forbidden by this kernel",

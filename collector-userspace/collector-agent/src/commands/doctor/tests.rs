@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use collector_sources::features::{
     BtfState, Capabilities, CgroupMode, Cgroups, Fact, Features, KernelVersion, Lockdown, Support,
 };
+use collector_sources::object::Object;
 
 use super::diagnosis::{Agent, Diagnosis, Place, kernel_obstacle, privileges};
 use super::render::render;
@@ -70,6 +71,7 @@ fn machine_where_most_things_work() {
             ),
             kind("network.send", false, &["this kernel has no tracepoint sys_exit"]),
         ],
+        object: Object::for_kernel(&features(&Support::Supported, all)),
         features: features(&Support::Supported, all),
         privileges: privileges(Some(all)),
         places: vec![Place {
@@ -100,6 +102,7 @@ fn user_without_privileges_is_told_how_to_get_them() {
         polls_instead: true,
         obstacles: vec![obstacle],
         kinds,
+        object: Object::for_kernel(&features(&Support::Refused { errno: 1 }, none)),
         features: features(&Support::Refused { errno: 1 }, none),
         privileges: privileges(Some(none)),
         places: vec![Place {
