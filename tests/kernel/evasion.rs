@@ -1,18 +1,11 @@
 //! What this way of looking cannot see, it counts or marks.
 
 use collector_common::Kind;
-use collector_sources::plan::{Outcome, Plan, Tier};
-use collector_tests::{Actor, Capture, quiet, watch};
+use collector_sources::plan::Tier;
+use collector_tests::{Actor, Capture, quiet, tier_of, watch};
 use serde_json::json;
 
 use crate::Dir;
-
-fn tier_of(plan: &Plan, kind: Kind) -> Tier {
-    match plan.kinds.iter().find(|of| of.kind == kind).map(|of| &of.outcome) {
-        Some(Outcome::Served { tier, .. }) => *tier,
-        other => panic!("{kind:?}: {other:?}"),
-    }
-}
 
 #[test]
 fn a_process_that_can_act_without_system_calls_is_marked() {
@@ -28,12 +21,11 @@ fn a_system_call_through_the_32_bit_gate_is_seen_or_counted_as_unseen() {
     let dir = Dir::new();
     let actor = Actor::in_dir(dir.path(), ["int80 unseen"]);
     let capture = Capture::start(&quiet(&[actor.pid()]));
-    let plan = capture.plan().clone();
     let finished = actor.finish();
     let trace = capture.finish();
     match finished.said("compat") {
         "none" => println!("left out: this kernel has no 32-bit gate"),
-        result if tier_of(&plan, Kind::FileCreate) == Tier::A => {
+        result if tier_of(Kind::FileCreate) == Tier::A => {
             assert_eq!(result, "0");
             trace.one("file.create").shows(json!({"file": {"path": dir.join("unseen")}}));
             assert!(trace.stats().losses.iter().all(|loss| loss.reason != "compat_syscall"));

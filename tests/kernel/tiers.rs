@@ -121,7 +121,7 @@ fn workload() -> Vec<&'static str> {
         "fork",
         "open left w,creat,cloexec left",
         "write left 9",
-        "exec true shut-by-exec",
+        "exec /bin/true shut-by-exec",
         "end",
         "open end w,creat at-the-end",
         "write end 11",

@@ -1,12 +1,14 @@
 //! A capture of a test's own, whose events it collects.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use collector_common::Kind;
 use collector_core::{CollectionEvent, EventSource};
-use collector_sources::plan::{Plan, Tier};
+use collector_sources::features::probe;
+use collector_sources::plan::{Limits, Outcome, Plan, Tier, plan};
 use collector_sources::{CaptureHandle, Filter, KernelCapture, KernelConfig, RingSizes};
 use tokio::sync::mpsc;
 
@@ -45,6 +47,36 @@ pub fn forced_tier() -> Option<Tier> {
         "A" => Some(Tier::A),
         "B" => Some(Tier::B),
         other => panic!("COLLECTOR_TEST_TIER is {other}: there are A and B"),
+    }
+}
+
+/// The tier in which [`everything`] captures a kind on this kernel, where it captures it.
+///
+/// # Panics
+/// When it does not.
+#[must_use]
+pub fn tier_of(kind: Kind) -> Tier {
+    static PLAN: OnceLock<Plan> = OnceLock::new();
+    let plan = PLAN.get_or_init(|| {
+        let probed = probe();
+        let limits = Limits { tier: forced_tier(), ..Limits::default() };
+        plan(&probed.features, &probed.offsets, u64::MAX, &limits)
+    });
+    match plan.kinds.iter().find(|of| of.kind == kind).map(|of| &of.outcome) {
+        Some(Outcome::Served { tier, .. }) => *tier,
+        other => panic!("{kind:?} is not captured: {other:?}"),
+    }
+}
+
+/// What events say of where names were read, for kinds whose objects are gone or unknown when a system call ends.
+///
+/// # Panics
+/// As [`tier_of`].
+#[must_use]
+pub fn names_from(kind: Kind) -> &'static str {
+    match tier_of(kind) {
+        Tier::A => "kernel",
+        _ => "syscall",
     }
 }
 

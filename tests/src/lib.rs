@@ -32,7 +32,7 @@ pub mod workload;
 
 pub use actor::{Actor, Finished, actor_program};
 pub use agent::{Agent, EndedAgent, run_agent};
-pub use capture::{Capture, everything, forced_tier, quiet, watch_alone};
+pub use capture::{Capture, everything, forced_tier, names_from, quiet, tier_of, watch_alone};
 pub use cgroup::ChildCgroup;
 pub use trace::{Event, Trace};
 pub use watch::{watch, watch_closes};

@@ -95,16 +95,16 @@ pub fn net_connect(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// Whether the socket has told or will tell the result of the running thread's connect, which has ended; and when it began,
-/// if that is known.
+/// Whether the socket has told or will tell the result of the running thread's connect, which has ended; and when it began, 0
+/// if that is not known. (Of an `Option` the compiler would store what is in it before it knows, which verifiers refuse.)
 #[inline(always)]
-pub fn told() -> (bool, Option<u64>) {
+pub fn told() -> (bool, u64) {
     // SAFETY: a valid map value of this thread.
     let attempt = CONNECTING.get_ptr(thread()).map(|attempt| unsafe { *attempt });
     if attempt.is_some() {
         let _ = CONNECTING.remove(thread());
     }
-    (attempt.is_some_and(|attempt| attempt.sock != 0), attempt.map(|attempt| attempt.opened_ns))
+    attempt.map_or((false, 0), |attempt| (attempt.sock != 0, attempt.opened_ns))
 }
 
 /// Whether a connect that returns this has not come as far as the socket.
@@ -126,7 +126,7 @@ pub unsafe fn failed(
     sock: impl Socket,
     (family, port, address): Target,
     result: i64,
-    began_ns: Option<u64>,
+    began_ns: u64,
     capture: Capture,
 ) {
     // SAFETY: by the caller's promise.
@@ -145,7 +145,7 @@ pub unsafe fn failed(
             (*record).remote_port = port;
             (&raw mut (*record).remote).cast::<[u64; 2]>().write(address);
             (*record).new_state = net::TCP_CLOSE;
-            (*record).opened_ns = began_ns.unwrap_or(header.ktime_ns);
+            (*record).opened_ns = if began_ns == 0 { header.ktime_ns } else { began_ns };
             (*record).result = result.unsigned_abs() as u32;
         });
     }

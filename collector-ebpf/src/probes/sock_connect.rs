@@ -27,13 +27,13 @@ pub fn connect_done(ctx: FExitContext) -> i32 {
 pub fn connect_denied(ctx: FExitContext) -> i32 {
     let result: i32 = ctx.arg(3);
     if result != 0 {
-        report(&ctx, result, None);
+        report(&ctx, result, 0);
     }
     0
 }
 
 #[inline(always)]
-fn report(ctx: &FExitContext, result: i32, began_ns: Option<u64>) {
+fn report(ctx: &FExitContext, result: i32, began_ns: u64) {
     let (socket, address): (*const u8, u64) = (ctx.arg(0), ctx.arg(1));
     let task = task::current();
     // SAFETY: the first argument and the current task are typed; the helper checks the address.

@@ -127,6 +127,13 @@ pub(crate) struct Running {
     capture: KernelCapture,
 }
 
+impl Drop for Running {
+    /// The agent captures once and then ends, which must not take as long as old kernels take to let go of programs.
+    fn drop(&mut self) {
+        collector_sources::linger::hand_over_attachments();
+    }
+}
+
 impl Running {
     /// Loads and attaches the kernel programs.
     pub(crate) fn start(config: &KernelConfig) -> Result<Self, Failure> {

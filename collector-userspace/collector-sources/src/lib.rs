@@ -13,6 +13,7 @@ pub mod features;
 pub mod identity;
 pub mod kernel;
 pub mod ledger;
+pub mod linger;
 pub mod loader;
 pub mod object;
 pub mod offsets;

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use collector_common::Kind;
 use collector_sources::features::probe;
+use collector_sources::plan::Tier;
+use collector_tests::tier_of;
 
 use super::{check, tell_all, watch};
 use crate::Dir;
@@ -205,9 +208,9 @@ fn files_that_an_exec_closes_are_reported_and_the_others_stay_open() {
     assert_eq!(told, expected);
 }
 
-/// Whether this kernel shows what an exec closes. Where it does not (before 6.10), `collector doctor` says so.
+/// Whether this kernel shows what an exec closes. Where it does not (at tracepoints, before 6.10), `collector doctor` says so.
 fn execs_close_in_sight() -> bool {
-    probe().features.tracepoints.contains_key("sched_prepare_exec")
+    tier_of(Kind::FileModify) == Tier::A || probe().features.tracepoints.contains_key("sched_prepare_exec")
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! TCP connections.
 
-use collector_tests::{Actor, Event, Trace, watch_closes};
+use collector_common::Kind;
+use collector_tests::{Actor, Event, Trace, names_from, watch_closes};
 use serde_json::json;
 
 use super::end;
@@ -127,7 +128,7 @@ fn a_connect_without_a_route_has_its_error() {
         assert!([libc::ENETUNREACH, libc::EADDRNOTAVAIL].contains(&(errno as i32)), "{errno}");
         let remote: std::net::SocketAddr = to.parse().unwrap();
         trace.one("network.connect").shows(json!({
-            "capture": "syscall",
+            "capture": names_from(Kind::NetworkConnect),
             "process": {"pid": trace.actor().pid},
             "network": {
                 "direction": "outbound",
