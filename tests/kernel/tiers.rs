@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use collector_sources::KernelConfig;
 use collector_sources::plan::{Outcome, Tier};
+use collector_sources::stats::LossCount;
 use collector_tests::{Actor, Capture, Event, quiet};
 use serde_json::Value;
 
@@ -49,8 +50,9 @@ const ACCEPTED: &[Accepted] = &[
     },
 ];
 
-/// Members that differ between any two captures.
-const OWN: &[&str] = &["/time", "/seq"];
+/// Members that differ between any two captures: when each saw it.
+const OWN: &[&str] =
+    &["/time", "/seq", "/network/connection_id", "/network/duration_ns", "/process/exit/duration_ns"];
 
 /// Some of everything, done once; `{file}` is a copy of a program.
 fn workload() -> Vec<&'static str> {
@@ -140,19 +142,32 @@ fn both_tiers_tell_the_same_of_the_same_workload() {
         return;
     };
     let b = Capture::start(&only(Tier::B));
+    let b_sees_execs_close = !lacks(&b, "files closed by exec");
     let finished = actor.finish();
     let (a, b) = (a.finish(), b.finish());
     drop(finished);
     a.assert_nothing_lost();
-    b.assert_nothing_lost();
+    // Where the kernel interrupts programs, those that every system call runs are left out for others now and then.
+    let is_busy = |loss: &LossCount| loss.reason == "program_busy";
+    let b_was_busy = b.stats().losses.iter().any(is_busy);
+    let lost = b.stats().losses.iter().find(|loss| loss.is_loss && !is_busy(loss));
+    assert!(lost.is_none(), "{lost:?}");
 
-    let (a, b) = (by_kind(a.events()), by_kind(b.events()));
+    let (mut a, b) = (by_kind(a.events()), by_kind(b.events()));
+    if !b_sees_execs_close && let Some(modified) = a.get_mut("file.modify") {
+        // What tier B lacks before 6.10, and says so.
+        modified.retain(|event| !event.at("/file/flags").to_string().contains("closed_by_exec"));
+    }
     let mut wrong = Vec::new();
     let mut seen = BTreeSet::new();
     for kind in a.keys().chain(b.keys()).collect::<BTreeSet<_>>() {
         let none = Vec::new();
         let (a, b) = (a.get(kind).unwrap_or(&none), b.get(kind).unwrap_or(&none));
         if a.len() != b.len() {
+            if b_was_busy && a.len() > b.len() {
+                println!("{kind}: {} in A, {} in B, whose programs the kernel has skipped", a.len(), b.len());
+                continue;
+            }
             let list =
                 |events: &[&Event]| events.iter().map(|event| subject(event)).collect::<Vec<_>>().join(", ");
             wrong.push(format!(
@@ -178,7 +193,7 @@ fn both_tiers_tell_the_same_of_the_same_workload() {
         }
     }
     assert!(wrong.is_empty(), "differences that nobody has accepted:\n{}", wrong.join("\n"));
-    for (index, Accepted { member, why, .. }) in ACCEPTED.iter().enumerate() {
+    for (index, Accepted { member, why, .. }) in ACCEPTED.iter().enumerate().filter(|_| !b_was_busy) {
         assert!(seen.contains(&index), "{member} does not differ ({why}): take it off the list");
     }
 }
@@ -205,14 +220,21 @@ fn capture_all(config: &KernelConfig) -> Option<Capture> {
     None
 }
 
+fn lacks(capture: &Capture, row: &str) -> bool {
+    capture.plan().kinds.iter().any(|of| match &of.outcome {
+        Outcome::Served { without, .. } => without.iter().any(|lack| lack.row == row),
+        Outcome::Unavailable { .. } => false,
+    })
+}
+
 fn by_kind(events: &[Event]) -> BTreeMap<String, Vec<&Event>> {
     let mut kinds: BTreeMap<String, Vec<&Event>> = BTreeMap::new();
     for event in events.iter().filter(|event| !event.kind().ends_with(".snapshot")) {
         kinds.entry(event.kind().to_owned()).or_default().push(event);
     }
-    // A path in another form would pair other events with each other: only times decide.
+    // Of several closed by one call each tier has its own order.
     for events in kinds.values_mut() {
-        events.sort_by_key(|event| event.event.timestamp());
+        events.sort_by_key(|event| (subject(event), event.event.timestamp()));
     }
     kinds
 }

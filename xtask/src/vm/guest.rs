@@ -87,6 +87,7 @@ fn build_programs(project: &Project) -> Result<Vec<(&'static str, PathBuf)>> {
         ("init", release.join("vm-init")),
         ("usr/bin/collector", release.join("collector")),
         ("tests/actor", release.join("actor")),
+        ("tests/overhead", release.join("overhead")),
         ("tests/kernel", kernel),
     ])
 }
