@@ -17,6 +17,7 @@ mod number;
 mod offsets;
 mod process;
 mod record;
+pub mod registers;
 mod settings;
 mod table;
 

@@ -117,6 +117,8 @@ offsets! {
     mm_arg_end: "mm_struct.arg_end",
     /// Start of the stack.
     mm_start_stack: "mm_struct.start_stack",
+    /// What the program can address.
+    mm_task_size: "mm_struct.task_size",
     /// Control group states by subsystem.
     css_set_subsys: "css_set.subsys",
     /// Control group of the v2 hierarchy.

@@ -22,7 +22,10 @@ pub fn claim() -> Option<*mut FileScratch> {
     // SAFETY: the helper has no preconditions.
     let first = unsafe { bpf_get_smp_processor_id() } * HOOK_BUFFERS;
     // Not a loop: old verifiers (6.1) do not see that it ends, because they do not know where it begins.
-    attempt(first).or_else(|| attempt(first + 1)).or_else(|| attempt(first + 2)).or_else(|| attempt(first + 3))
+    attempt(first)
+        .or_else(|| attempt(first + 1))
+        .or_else(|| attempt(first + 2))
+        .or_else(|| attempt(first + 3))
 }
 
 #[inline(always)]

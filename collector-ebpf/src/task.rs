@@ -10,6 +10,7 @@ use crate::kernel::{follow, known, load, offset, read, read_at, setting};
 
 const PF_KTHREAD: u32 = 0x0020_0000;
 const PF_IO_WORKER: u32 = 0x10;
+#[cfg(bpf_target_arch = "x86_64")]
 const TS_COMPAT: u32 = 2;
 /// Namespaces of pids are nested 32 deep at most, and a number takes two words.
 const NUMBERS_MASK: u64 = 0x3ff;
@@ -64,10 +65,29 @@ pub unsafe fn is_ring_worker(task: *const u8) -> bool {
 ///
 /// # Safety
 /// See [`tgid`].
+#[cfg(bpf_target_arch = "x86_64")]
 #[inline(always)]
 pub unsafe fn in_compat_call(task: *const u8) -> bool {
     // SAFETY: by the caller's promise.
     known(offset!(task_status)) && unsafe { load::<u32>(task, offset!(task_status)) } & TS_COMPAT != 0
+}
+
+/// Whether the task is a 32-bit program, which makes 32-bit system calls only.
+///
+/// # Safety
+/// See [`tgid`].
+#[cfg(bpf_target_arch = "aarch64")]
+#[inline(always)]
+pub unsafe fn in_compat_call(task: *const u8) -> bool {
+    /// What 32 bits can address.
+    const LARGEST: u64 = 1 << 32;
+    if !known(offset!(mm_task_size)) {
+        return false;
+    }
+    // The kernel has a bit for it among the thread's flags, but moves that about.
+    // SAFETY: by the caller's promise; what has no memory of its own reads as zero.
+    let size: u64 = unsafe { load(follow(task, offset!(task_mm)), offset!(mm_task_size)) };
+    size != 0 && size <= LARGEST
 }
 
 /// The kernfs node of the task's control group, typed.

@@ -9,10 +9,19 @@ use std::{env, fs};
 fn main() {
     println!("cargo::rerun-if-env-changed=COLLECTOR_BPF_OBJECT");
     let manifest = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
-    let object = env::var_os("COLLECTOR_BPF_OBJECT")
-        .map_or_else(|| manifest.join("../../target/bpf/collector.bpf.o"), PathBuf::from);
+    let object = env::var_os("COLLECTOR_BPF_OBJECT").map_or_else(
+        || manifest.join("../../target/bpf").join(foreign_arch()).join("collector.bpf.o"),
+        PathBuf::from,
+    );
     embed(&object, "collector.bpf.o");
     embed(&object.with_file_name(BEFORE_5_12), BEFORE_5_12);
+}
+
+/// The architecture this is built for, if it is not the one it is built on: objects for it lie in a directory of their own.
+fn foreign_arch() -> String {
+    let target = env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
+    let host = env::var("HOST").unwrap_or_default();
+    if host.split('-').next() == Some(&target) { String::new() } else { target }
 }
 
 /// The object for kernels before 5.12: stands beside the other one.

@@ -12,6 +12,7 @@ mod filter;
 mod network;
 mod overload;
 mod process;
+mod registers;
 mod tiers;
 
 use std::path::{Path, PathBuf};

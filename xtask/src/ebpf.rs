@@ -45,27 +45,48 @@ impl Kernels {
     }
 }
 
-/// Builds the objects. Leaves files alone in which nothing changed, so that cargo does not rebuild everything that embeds
-/// them.
+/// Architectures of which the kernel programs know the registers, as Rust and `uname` call them.
+pub(crate) const ARCHITECTURES: [&str; 2] = ["x86_64", "aarch64"];
+
+/// Arguments of `cargo xtask build-ebpf`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The architecture of the machines that the programs are for; other ones than this machine's go to target/bpf/ARCH/.
+    #[arg(long, value_name = "ARCH", default_value = env::consts::ARCH, value_parser = ARCHITECTURES)]
+    arch: String,
+}
+
+/// The verb.
+pub(crate) fn command(project: &Project, args: &Args) -> Result<()> {
+    build_for(project, &args.arch)
+}
+
+/// Builds the objects for this machine's architecture.
 pub(crate) fn build(project: &Project) -> Result<()> {
+    build_for(project, env::consts::ARCH)
+}
+
+/// Builds the objects for an architecture. Leaves files alone in which nothing changed, so that cargo does not rebuild
+/// everything that embeds them.
+pub(crate) fn build_for(project: &Project, arch: &str) -> Result<()> {
     let _lock = project.lock()?;
     setup::ensure(project)?;
     let manifest = project.ebpf_manifest();
     if !manifest.is_file() {
         bail!("{} is absent, so there are no kernel programs to build", manifest.display());
     }
-    Kernels::ALL.into_iter().try_for_each(|kernels| build_object(project, kernels))
+    Kernels::ALL.into_iter().try_for_each(|kernels| build_object(project, arch, kernels))
 }
 
-fn build_object(project: &Project, kernels: Kernels) -> Result<()> {
+fn build_object(project: &Project, arch: &str, kernels: Kernels) -> Result<()> {
     let file = kernels.file();
-    run(&mut cargo(project, kernels, "build")?).with_context(|| format!("{file} does not build"))?;
-    let built = target_dir(project, kernels).join(sysroot::TARGET).join("release").join(BINARY);
+    run(&mut cargo(project, arch, kernels, "build")?).with_context(|| format!("{file} does not build"))?;
+    let built = target_dir(project, arch, kernels).join(sysroot::TARGET).join("release").join(BINARY);
     let stripped = strip(&built);
     let built = stripped.unwrap_or(built);
     let object = fs::read(&built).with_context(|| format!("cargo built no {}", built.display()))?;
     check(&object).with_context(|| format!("{} is of no use", built.display()))?;
-    let path = project.bpf_dir().join(file);
+    let path = project.bpf_objects(arch).join(file);
     if write_if_changed(&path, &object)? {
         say(&format!("{}: {} bytes, new", relative(&path, &project.root), object.len()));
     }
@@ -87,7 +108,7 @@ fn strip(built: &Path) -> Option<PathBuf> {
 }
 
 /// `cargo <verb>` for the kernel programs, with the library, linker and flags they need. Needs [`setup::ensure`].
-pub(crate) fn cargo(project: &Project, kernels: Kernels, verb: &str) -> Result<Command> {
+pub(crate) fn cargo(project: &Project, arch: &str, kernels: Kernels, verb: &str) -> Result<Command> {
     let manifest = project.ebpf_manifest();
     let crate_dir = manifest.parent().context("the manifest has no directory")?;
     let mut cargo = project.cargo();
@@ -96,26 +117,26 @@ pub(crate) fn cargo(project: &Project, kernels: Kernels, verb: &str) -> Result<C
         cargo.arg("--locked");
     }
     cargo.current_dir(crate_dir);
-    cargo.env("CARGO_TARGET_DIR", target_dir(project, kernels));
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", encode(&flags(project, kernels))?);
+    cargo.env("CARGO_TARGET_DIR", target_dir(project, arch, kernels));
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", encode(&flags(project, arch, kernels))?);
     // aya-ebpf uses unstable features (inline assembly for eBPF among them); this lets a stable compiler accept them.
     cargo.env("RUSTC_BOOTSTRAP", "1");
     Ok(cargo)
 }
 
 /// One for each: cargo keeps what it built with one set of flags only.
-fn target_dir(project: &Project, kernels: Kernels) -> PathBuf {
-    project.bpf_dir().join("build").join(kernels.file())
+fn target_dir(project: &Project, arch: &str, kernels: Kernels) -> PathBuf {
+    project.bpf_dir().join("build").join(arch).join(kernels.file())
 }
 
-fn flags(project: &Project, kernels: Kernels) -> Vec<String> {
+fn flags(project: &Project, arch: &str, kernels: Kernels) -> Vec<String> {
     let root = project.root.display();
     let mut flags = vec![
         "--sysroot".to_owned(),
         sysroot::dir(project).display().to_string(),
         format!("-Clinker={}", BPF_LINKER.path(project).display()),
         // Registers of the traced machine differ by architecture; aya's name for the one the object will run on.
-        format!("--cfg=bpf_target_arch=\"{}\"", env::consts::ARCH),
+        format!("--cfg=bpf_target_arch=\"{arch}\""),
         "-Cdebuginfo=2".to_owned(),
         "-Clink-arg=--btf".to_owned(),
         // The object must not depend on where the repository and other people's crates are.
@@ -157,6 +178,9 @@ fn check(object: &[u8]) -> Result<()> {
 fn write_if_changed(path: &Path, content: &[u8]) -> Result<bool> {
     if fs::read(path).is_ok_and(|old| old == content) {
         return Ok(false);
+    }
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
     }
     let temporary = path.with_added_extension("new");
     fs::write(&temporary, content).with_context(|| format!("cannot write {}", temporary.display()))?;

@@ -14,6 +14,7 @@ mod bench;
 mod build;
 mod codegen;
 mod command;
+mod cross;
 mod ebpf;
 mod fuzz;
 mod packages;
@@ -46,7 +47,9 @@ enum Verb {
     /// Fetch what builds and tests need, pinned and under target/ (the other verbs do this by themselves).
     Setup,
     /// Compile the kernel programs to target/bpf/: collector.bpf.o, and collector-before-5.12.bpf.o for old kernels.
-    BuildEbpf,
+    BuildEbpf(ebpf::Args),
+    /// Compile everything for aarch64, and run the tests that depend on it in an emulator; part of `test`.
+    CrossCheck,
     /// Compile the kernel programs and the agent, in release mode.
     Build,
     /// Build, then run the agent as root; what follows `--` goes to `collector run`.
@@ -73,7 +76,8 @@ fn main() -> ExitCode {
     let Cli { rust_src, verb } = Cli::parse();
     let result = Project::find(rust_src).and_then(|project| match verb {
         Verb::Setup => setup::command(&project),
-        Verb::BuildEbpf => ebpf::build(&project),
+        Verb::BuildEbpf(args) => ebpf::command(&project, &args),
+        Verb::CrossCheck => cross::check(&project),
         Verb::Build => build::build(&project).map(drop),
         Verb::Run(args) => run::run(&project, &args),
         Verb::Test(args) => test::test(&project, &args),

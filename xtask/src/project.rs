@@ -44,9 +44,14 @@ impl Project {
         self.target.join("tools")
     }
 
+    /// Where the compiled kernel programs for an architecture are.
+    pub(crate) fn bpf_objects(&self, arch: &str) -> PathBuf {
+        if arch == env::consts::ARCH { self.bpf_dir() } else { self.bpf_dir().join(arch) }
+    }
+
     /// The compiled kernel programs, as the agent embeds them; those for old kernels lie beside.
     pub(crate) fn bpf_object(&self) -> PathBuf {
-        self.bpf_dir().join("collector.bpf.o")
+        self.bpf_objects(env::consts::ARCH).join("collector.bpf.o")
     }
 
     /// The manifest of the kernel programs; outside the workspace because it builds for another target.

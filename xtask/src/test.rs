@@ -1,5 +1,6 @@
 //! `cargo xtask test` and `cargo xtask ci`: every check and every test, in the order in which they fail fastest.
 
+use std::env;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use crate::command::{capture, find_program, is_root, run, say};
 use crate::ebpf::Kernels;
 use crate::project::{Project, relative};
 use crate::public_api::{self, OtherFormat};
-use crate::{build, codegen, ebpf, tidy};
+use crate::{build, codegen, cross, ebpf, tidy};
 
 /// The package whose test target [`KERNEL_TARGET`] loads programs into the running kernel.
 const TESTS_PACKAGE: &str = "collector-tests";
@@ -33,6 +34,9 @@ pub(crate) fn test(project: &Project, args: &Args) -> Result<()> {
 
 /// The verb `ci`: all of `test`, and what depends on the machine.
 pub(crate) fn ci(project: &Project) -> Result<()> {
+    if let Some(why) = cross::obstacle() {
+        bail!("nothing can be built for {}: {why}", cross::ARCH);
+    }
     Steps::run(|steps| {
         if project.root.join("Cargo.lock").is_file() {
             // Otherwise cargo would quietly test with other dependencies than the committed ones.
@@ -74,12 +78,16 @@ fn checks_and_tests(
     })?;
     steps.step("clippy of the kernel programs", || {
         Kernels::ALL.into_iter().try_for_each(|kernels| {
-            run(ebpf::cargo(project, kernels, "clippy")?.args(["--", "-D", "warnings"]))
+            run(ebpf::cargo(project, env::consts::ARCH, kernels, "clippy")?.args(["--", "-D", "warnings"]))
         })
     })?;
     steps.step("documentation of the core", || documentation(project))?;
     steps.step("public API of the core", || public_api::compare(project, other_format))?;
     steps.step("agent", || build::agent(project).map(drop))?;
+    match cross::obstacle() {
+        Some(why) => say(&format!("nothing is built for {}: {why}", cross::ARCH)),
+        None => steps.step(cross::ARCH, || cross::check(project))?,
+    }
     steps.step("tests", || tests(project, args))
 }
 

@@ -85,9 +85,8 @@ pub fn net_connect(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the current task is typed.
     unsafe {
         let Some(sock) = net::of_descriptor(task, call.argument::<0>() as i32) else { return 0 };
-        let target = target(|buffer, size| {
-            bpf_probe_read_user(buffer, size, call.argument::<1>() as *const _)
-        });
+        let target =
+            target(|buffer, size| bpf_probe_read_user(buffer, size, call.argument::<1>() as *const _));
         if let Some(target) = target {
             failed(task, sock, target, result, began_ns, Capture::Syscall);
         }

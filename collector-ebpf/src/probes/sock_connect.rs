@@ -41,7 +41,8 @@ fn report(ctx: &FExitContext, result: i32, began_ns: u64) {
         if task::is_kernel_thread(task) {
             return;
         }
-        let Some(target) = target(|buffer, size| bpf_probe_read_kernel(buffer, size, address as *const _)) else {
+        let Some(target) = target(|buffer, size| bpf_probe_read_kernel(buffer, size, address as *const _))
+        else {
             return;
         };
         let sock = Typed::new(follow(socket, offset!(socket_sk)));

@@ -64,7 +64,8 @@ pub fn change_done(ctx: FExitContext) -> i32 {
             return 0;
         }
         let Some(pending) = pending else { return 0 };
-        let kind = if pending.flags & file_flag::TRUNCATED != 0 { Kind::FileModify } else { Kind::FileAttributes };
+        let kind =
+            if pending.flags & file_flag::TRUNCATED != 0 { Kind::FileModify } else { Kind::FileAttributes };
         let inode = follow(dentry as *const u8, offset!(dentry_inode));
         if !filter::wanted(task, kind) || !is_in_a_file_system(inode, pending.mnt) {
             return 0;

@@ -133,7 +133,7 @@ pub const CHANGING: &[Field] = fields! { change_dentry change_attr change_result
 pub const CREDS_FROM_FILE: &[Field] = fields! { files_count task_signal signal_threads };
 /// What the programs ask for before reading it: without these a record has less in it.
 pub const OPTIONAL: &[Field] = fields! {
-    task_status task_io_uring task_loginuid task_sessionid tcp_bytes_retrans sk_v6_daddr sk_v6_rcv_saddr
+    task_status task_io_uring task_loginuid task_sessionid mm_task_size tcp_bytes_retrans sk_v6_daddr sk_v6_rcv_saddr
 };
 
 /// What the programs take for granted about how fields lie to each other, so as to read several at once.

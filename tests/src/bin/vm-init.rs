@@ -22,7 +22,7 @@ use rustix::stdio::{dup2_stderr, dup2_stdout};
 use rustix::system::{RebootCommand, reboot};
 
 /// Where what we say goes; the first line is the kernel's.
-const REPORT: &str = "/dev/ttyS1";
+const REPORT: &str = if cfg!(target_arch = "aarch64") { "/dev/ttyAMA1" } else { "/dev/ttyS1" };
 
 const AGENT: &str = "/bin/collector";
 
@@ -93,7 +93,7 @@ fn bring_up_loopback() {
     // SAFETY: a structure of integers and a union of such, for which zeroes are values.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
-        *to = from.cast_signed();
+        *to = libc::c_char::from_ne_bytes([*from]);
     }
     request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
     // SAFETY: this request reads a structure of this type, which lives on.
