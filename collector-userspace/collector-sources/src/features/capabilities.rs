@@ -228,6 +228,14 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_says_the_same() {
+        let page = include_str!("../../../../docs/privileges.md");
+        let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `CAP_")).collect();
+        let row = |it: &Capability| format!("| `{}` | {} | {} |", it.name, it.purpose, it.without);
+        assert_eq!(rows, CAPABILITIES.iter().map(row).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn memory_counts_on_old_kernels_alone() {
         assert!(!memory_is_limited(Some(MEMORY_ACCOUNTED)) && !memory_is_limited(None));
     }
