@@ -38,8 +38,10 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
     let _instance = Instance::claim(&runtime_dir)?;
     let lines = JsonLines::new(this_host());
     let mut session = Session::new()?;
-    let target =
-        opened.target.map_or_else(|| open_target(&config.output, None), |target| Ok(Some(target)))?;
+    let target = match opened.target {
+        Some(target) => Some(target),
+        None => open_target(&config.output, None).map_err(|failure| role.explain(failure))?,
+    };
     session.add_output(&config.output, target, context.color, &lines)?;
     if config.store.enabled {
         session.add_store(store_config(&config.store, database), &config.store.queue, &lines)?;

@@ -9,8 +9,8 @@ use collector_sources::features::kept;
 use rustix::process::{getegid, geteuid, getgid, getuid};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, Gid, Uid, capabilities, capability_is_in_bounding_set,
-    clear_ambient_capability_set, remove_capability_from_bounding_set, set_capabilities,
-    set_keep_capabilities, set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+    remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities, set_no_new_privs,
+    set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 
 use super::account::Account;
@@ -70,10 +70,9 @@ fn keep(permitted: CapabilitySet) -> CapabilitySet {
     CapabilitySet::from_bits_retain(kept(permitted.bits()))
 }
 
-/// Makes these all there is.
+/// Makes these all there is. Ambient capabilities end with the inheritable ones.
 fn reduce(keep: CapabilitySet) -> Result<(), StepError> {
     let sets = CapabilitySets { effective: keep, permitted: keep, inheritable: CapabilitySet::empty() };
-    step("clearing ambient capabilities", clear_ambient_capability_set())?;
     step("giving up capabilities", set_capabilities(None, sets))?;
     forbid_new_privileges()?;
     let has = step("reading capabilities", capabilities(None))?;

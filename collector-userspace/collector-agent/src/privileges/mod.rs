@@ -129,6 +129,16 @@ fn check_writable(directory: &Path, account: &Account) -> Result<(), Failure> {
     )))
 }
 
+impl Role {
+    /// Adds to a failure to open something who failed.
+    pub(crate) fn explain(&self, failure: Failure) -> Failure {
+        match self {
+            Self::Become(account) => failure.hint(format!("collector gave up root and runs as {account}")),
+            Self::Stay { .. } => failure,
+        }
+    }
+}
+
 impl Standing {
     /// Of this process, who came to be what it is by this role.
     pub(crate) fn of_this_process(role: &Role) -> Self {

@@ -29,6 +29,15 @@ fn the_service_has_the_capabilities_that_the_agent_keeps() {
     assert!(users.lines().any(|line| line.starts_with(&format!("u {user} "))), "{users}");
 }
 
+#[test]
+fn the_service_cannot_attach_to_processes() {
+    let unit = std::fs::read_to_string(packaging("collector.service")).unwrap();
+    let filters = unit.lines().filter_map(|line| line.strip_prefix("SystemCallFilter="));
+    let denied: Vec<&str> =
+        filters.filter_map(|list| list.strip_prefix('~')).flat_map(str::split_whitespace).collect();
+    assert!(["ptrace", "process_vm_writev"].iter().all(|call| denied.contains(call)), "{denied:?}");
+}
+
 /// A mount namespace of the service's own would cost it the digests of all files.
 #[test]
 fn the_service_stays_in_the_mount_namespace_of_the_host() {
