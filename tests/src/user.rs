@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
+use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, Gid, Uid, configure_capability_in_ambient_set, set_capabilities,
     set_keep_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
@@ -35,6 +36,8 @@ impl User {
         let Self { id, capabilities } = self;
         let (uid, gid) = (Uid::from_raw(id), Gid::from_raw(id));
         let set = CapabilitySet::from_bits_retain(capabilities);
+        // As a service manager is told to, for kernels before 5.11. Where it is refused it is not needed.
+        let _ = setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None });
         set_keep_capabilities(true)?;
         set_thread_groups(&[])?;
         set_thread_res_gid(gid, gid, gid)?;
