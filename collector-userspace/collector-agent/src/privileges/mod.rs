@@ -84,6 +84,8 @@ pub(crate) struct Missing {
     pub(crate) without: String,
 }
 
+const STAY_ROOT: &str = "`--run-as root` stays root";
+
 /// Who the agent will be, by the setting `agent.run_as` and by who started it.
 pub(crate) fn decide(run_as: Option<&str>) -> Result<Role, PrivilegeError> {
     let effective = confine::effective().map_err(|errno| PrivilegeError::Unknown(errno.into()))?;
@@ -97,15 +99,8 @@ pub(crate) fn assume(role: &Role, directories: &[Directory]) -> Result<(), Failu
     let failed = |error| Failure::new(Kind::Failed, error);
     match role {
         Role::Become(account) => {
-            for directory in directories {
-                directory.hand_over(account).map_err(|source| {
-                    let path = directory.path.clone();
-                    failed(PrivilegeError::Owner { path, account: account.clone(), source })
-                })?;
-            }
-            // The limit stays with the process, the capability to lift it does not.
-            lift_memory_limit();
-            confine::become_user(account).map_err(|error| failed(error.into()))?;
+            // Not everything that is called root may do that: in some containers, on some network file systems.
+            become_user(account, directories).map_err(|error| failed(error).hint(STAY_ROOT))?;
             directories.iter().try_for_each(|directory| check_writable(&directory.path, account))
         }
         Role::Stay { as_root: Some(_) } => {
@@ -114,6 +109,18 @@ pub(crate) fn assume(role: &Role, directories: &[Directory]) -> Result<(), Failu
         // Started by systemd with capabilities, or by a user with none.
         Role::Stay { as_root: None } => confine::confine().map_err(|error| failed(error.into())),
     }
+}
+
+fn become_user(account: &Account, directories: &[Directory]) -> Result<(), PrivilegeError> {
+    for directory in directories {
+        directory.hand_over(account).map_err(|source| {
+            let path = directory.path.clone();
+            PrivilegeError::Owner { path, account: account.clone(), source }
+        })?;
+    }
+    // The limit stays with the process, the capability to lift it does not.
+    lift_memory_limit();
+    Ok(confine::become_user(account)?)
 }
 
 /// Says what to do where the user who took root's place cannot write, in place of whoever fails to write there later.
