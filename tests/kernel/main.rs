@@ -11,6 +11,7 @@ mod file;
 mod filter;
 mod network;
 mod overload;
+mod privileges;
 mod process;
 mod registers;
 mod tiers;

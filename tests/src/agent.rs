@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
@@ -11,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::DEADLINE;
+use crate::user::User;
 
 /// A running agent, with all it writes in one directory.
 #[derive(Debug)]
@@ -38,6 +40,24 @@ impl Agent {
     pub fn run(dir: &Path, pids: &[u32], config: &str) -> Self {
         let mut command = Command::new(program());
         command.args(arguments(dir, pids, config));
+        Self::start(dir, command)
+    }
+
+    /// The same, with further arguments.
+    #[must_use]
+    pub fn run_with(dir: &Path, pids: &[u32], config: &str, further: &[&str]) -> Self {
+        let mut command = Command::new(program());
+        command.args(arguments(dir, pids, config)).args(further);
+        Self::start(dir, command)
+    }
+
+    /// The same, started by this user, to whom `dir` then belongs.
+    #[must_use]
+    pub fn run_by(user: User, dir: &Path, pids: &[u32], config: &str) -> Self {
+        let mut command = Command::new(program());
+        command.args(arguments(dir, pids, config));
+        chown(dir, Some(user.id), Some(user.id)).expect("tests of users are run as root");
+        user.starts(&mut command);
         Self::start(dir, command)
     }
 
@@ -144,7 +164,19 @@ fn arguments(dir: &Path, pids: &[u32], config: &str) -> Vec<String> {
 /// Runs a command of the agent to its end, and returns how it ended, its stdout and its stderr.
 #[must_use]
 pub fn run_agent(arguments: &[&str]) -> (ExitStatus, String, String) {
-    let output = Command::new(program()).args(arguments).stdin(Stdio::null()).output().expect("it starts");
+    finish(Command::new(program()).args(arguments))
+}
+
+/// The same, started by this user.
+#[must_use]
+pub fn run_agent_by(user: User, arguments: &[&str]) -> (ExitStatus, String, String) {
+    let mut command = Command::new(program());
+    user.starts(command.args(arguments));
+    finish(&mut command)
+}
+
+fn finish(command: &mut Command) -> (ExitStatus, String, String) {
+    let output = command.stdin(Stdio::null()).output().expect("it starts");
     let text = |bytes| String::from_utf8(bytes).expect("the agent writes text");
     (output.status, text(output.stdout), text(output.stderr))
 }

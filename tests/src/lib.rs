@@ -27,14 +27,16 @@ mod cgroup;
 pub mod load;
 pub mod steps;
 mod trace;
+mod user;
 mod watch;
 pub mod workload;
 
 pub use actor::{Actor, Finished, actor_program};
-pub use agent::{Agent, EndedAgent, run_agent};
+pub use agent::{Agent, EndedAgent, run_agent, run_agent_by};
 pub use capture::{Capture, everything, forced_tier, names_from, quiet, tier_of, watch_alone};
 pub use cgroup::ChildCgroup;
 pub use trace::{Event, Trace};
+pub use user::User;
 pub use watch::{watch, watch_closes};
 
 /// How long anything may take before the test fails. Generous: machines that run tests are busy, or emulated.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Capture, Source};
 use crate::failure::{Failure, Kind};
+use crate::privileges;
 
 /// How one kind of event fares on this kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,7 +140,7 @@ impl Running {
     pub(crate) fn start(config: &KernelConfig) -> Result<Self, Failure> {
         let capture = KernelCapture::start(config).map_err(|error| {
             let failure = Failure::from(error);
-            if rustix::process::geteuid().is_root() {
+            if privileges::may_trace() {
                 failure
             } else {
                 failure.hint("capturing needs privileges: run it with `sudo`; `collector doctor` says which ones, and why")

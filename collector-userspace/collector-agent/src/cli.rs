@@ -110,6 +110,10 @@ pub(crate) struct RunArgs {
     /// Do not keep events
     #[arg(long)]
     pub(crate) no_store: bool,
+    /// User to become once root has opened what needs root, by name or number; `root` to stay root [default: `collector`, if there
+    /// is one]
+    #[arg(long, value_name = "USER")]
+    pub(crate) run_as: Option<String>,
     /// Where the lock and the status of the running agent are
     #[arg(long, value_name = "DIR")]
     pub(crate) runtime_dir: Option<PathBuf>,

@@ -31,6 +31,19 @@ struct Losses {
     rose: Option<SystemTime>,
 }
 
+/// What the agent may do, as far as its sources have a use for it.
+fn privileges(status: &Status) -> Option<ComponentHealth> {
+    // Performance samples need none.
+    if status.plan.iter().all(|kind| kind.kind == "performance.sample") {
+        return None;
+    }
+    let missing = &status.standing.missing;
+    let names: Vec<&str> = missing.iter().map(|missing| missing.capability.as_str()).collect();
+    let Some(first) = missing.first() else { return Some(ComponentHealth::healthy("privileges")) };
+    let reason = format!("{} missing: {}", names.join(", "), first.without);
+    Some(ComponentHealth::not_healthy("privileges", HealthStatus::Degraded, reason))
+}
+
 impl HealthTracker {
     /// The health by these counters and by what the sources say.
     pub(crate) fn report(
@@ -40,6 +53,7 @@ impl HealthTracker {
         now: SystemTime,
     ) -> HealthReport {
         let mut parts: Vec<ComponentHealth> = sources.iter().map(ComponentHealth::from).collect();
+        parts.extend(privileges(status));
         parts.extend(self.capture(status, now));
         parts.extend(self.subscribers(status, now));
         parts.extend(self.store(status, now));
@@ -158,6 +172,7 @@ mod tests {
 
     use super::*;
     use crate::capture::PlannedKind;
+    use crate::privileges::Missing;
     use crate::status::{BusStatus, SubscriberStatus};
 
     fn at(seconds: u64) -> SystemTime {
@@ -213,6 +228,19 @@ mod tests {
         assert_eq!(troubles(&report(7, 500)), []);
         // The next trouble counts from its own beginning.
         assert_eq!(troubles(&report(8, 600)), [("ring file", "1 events lost in the kernel")]);
+    }
+
+    #[test]
+    fn a_missing_capability_degrades_what_has_a_use_for_it() {
+        let mut status = status(0);
+        let missing = |name: &str| Missing { capability: name.to_owned(), without: format!("no {name}") };
+        status.standing.missing = vec![missing("CAP_SYS_PTRACE"), missing("CAP_DAC_READ_SEARCH")];
+        let report = HealthTracker::default().report(&status, &[], at(0));
+        let reason = "CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH missing: no CAP_SYS_PTRACE";
+        assert_eq!(troubles(&report), [("privileges", reason)]);
+        status.plan[0].kind = "performance.sample".to_owned();
+        let report = HealthTracker::default().report(&status, &[], at(0));
+        assert_eq!(troubles(&report), []);
     }
 
     #[test]

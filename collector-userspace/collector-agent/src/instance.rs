@@ -10,6 +10,8 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 const LOCK: &str = "collector.lock";
+/// The files of this module in the runtime directory.
+pub(crate) const FILES: &[&str] = &[LOCK];
 
 /// Why this process cannot be the agent of the directory.
 #[derive(Debug, thiserror::Error)]

@@ -15,6 +15,7 @@ mod logging;
 mod output;
 mod paths;
 mod polling;
+mod privileges;
 mod sources;
 mod status;
 mod units;

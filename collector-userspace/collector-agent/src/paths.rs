@@ -34,18 +34,21 @@ impl Paths {
         }
     }
 
-    /// The places of a user, by the XDG base directory rules: relative paths there are ignored.
+    /// The places of a user: those that a service manager made for it (`StateDirectory=` and the like of systemd), else those of
+    /// the XDG base directory rules. Relative paths are ignored.
     fn of_user(uid: u32, variable: impl Fn(&str) -> Option<PathBuf>) -> Self {
         let base = |name: &str| variable(name).filter(|path| path.is_absolute());
         let temporary = || env::temp_dir().join(format!("collector-{uid}"));
         let home = base("HOME");
         let under_home = |name, rest| base(name).or_else(|| Some(home.as_ref()?.join(rest)));
+        let own = |place: Option<PathBuf>| place.map_or_else(temporary, |path| path.join("collector"));
+        let of_service = |name: &str| service_directory(&variable(name)?);
         Self {
-            config_dir: under_home("XDG_CONFIG_HOME", ".config")
-                .map_or_else(temporary, |path| path.join("collector")),
-            state_dir: under_home("XDG_STATE_HOME", ".local/state")
-                .map_or_else(temporary, |path| path.join("collector")),
-            runtime_dir: base("XDG_RUNTIME_DIR").map_or_else(temporary, |path| path.join("collector")),
+            config_dir: of_service("CONFIGURATION_DIRECTORY")
+                .unwrap_or_else(|| own(under_home("XDG_CONFIG_HOME", ".config"))),
+            state_dir: of_service("STATE_DIRECTORY")
+                .unwrap_or_else(|| own(under_home("XDG_STATE_HOME", ".local/state"))),
+            runtime_dir: of_service("RUNTIME_DIRECTORY").unwrap_or_else(|| own(base("XDG_RUNTIME_DIR"))),
         }
     }
 
@@ -55,6 +58,13 @@ impl Paths {
     }
 }
 
+/// The first of the directories in such a variable of systemd's, which parts them by colons.
+fn service_directory(variable: &Path) -> Option<PathBuf> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let first = variable.as_os_str().as_bytes().split(|byte| *byte == b':').next()?;
+    Some(PathBuf::from(std::ffi::OsStr::from_bytes(first))).filter(|path| path.is_absolute())
+}
+
 /// Makes a directory and its parents with `mode`, if it is not there.
 pub(crate) fn make_dir(path: &Path, mode: u32) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
@@ -62,6 +72,21 @@ pub(crate) fn make_dir(path: &Path, mode: u32) -> std::io::Result<()> {
         return Ok(());
     }
     std::fs::DirBuilder::new().recursive(true).mode(mode).create(path)
+}
+
+/// Why nothing can be made in this directory, which may have to be made itself.
+pub(crate) fn not_makeable(directory: &Path) -> Option<String> {
+    let existing = directory.ancestors().find(|path| path.as_os_str().is_empty() || path.exists())?;
+    let existing = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
+    if !existing.is_dir() {
+        return Some(format!("{} is not a directory", existing.display()));
+    }
+    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    let flags = rustix::fs::AtFlags::EACCESS;
+    let allowed = rustix::fs::accessat(rustix::fs::CWD, existing, access, flags);
+    allowed
+        .err()
+        .map(|errno| format!("{}: {}", existing.display(), crate::output::human::errno(errno.raw_os_error())))
 }
 
 #[cfg(test)]
@@ -85,6 +110,20 @@ mod tests {
         ]);
         assert_eq!(paths.config_dir, Path::new("/c/collector"));
         assert_eq!(paths.database(), Path::new("/s/collector/collector.db"));
+        assert_eq!(paths.runtime_dir, Path::new("/run/user/1000/collector"));
+    }
+
+    #[test]
+    fn a_service_has_the_directories_that_were_made_for_it() {
+        let paths = user(&[
+            ("HOME", "/home/u"),
+            ("XDG_RUNTIME_DIR", "/run/user/1000"),
+            ("CONFIGURATION_DIRECTORY", "/etc/collector"),
+            ("STATE_DIRECTORY", "/var/lib/collector:/var/lib/other"),
+            ("RUNTIME_DIRECTORY", "relative"),
+        ]);
+        assert_eq!(paths.config_dir, Path::new("/etc/collector"));
+        assert_eq!(paths.database(), Path::new("/var/lib/collector/collector.db"));
         assert_eq!(paths.runtime_dir, Path::new("/run/user/1000/collector"));
     }
 

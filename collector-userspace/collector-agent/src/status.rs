@@ -18,8 +18,12 @@ use crate::capture::PlannedKind;
 use crate::detector::DetectorStats;
 use crate::output::OUTPUT;
 use crate::output::OutputStats;
+use crate::privileges::Standing;
 
 const FILE: &str = "status.json";
+const NEW_FILE: &str = "status.json.new";
+/// The files of this module in the runtime directory.
+pub(crate) const FILES: &[&str] = &[FILE, NEW_FILE];
 
 /// The state of an agent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -37,6 +41,8 @@ pub(crate) struct Status {
     pub(crate) written_ns: u64,
     /// How often this is written, in nanoseconds.
     pub(crate) interval_ns: u64,
+    /// Who runs it, and with what it has to do without.
+    pub(crate) standing: Standing,
     /// How well its parts do.
     pub(crate) health: HealthReport,
     /// What it costs.
@@ -210,7 +216,7 @@ fn path(runtime_dir: &Path) -> PathBuf {
 
 /// Writes the status so that a reader sees the old one or the new one, never half of one.
 pub(crate) fn write(runtime_dir: &Path, status: &Status) -> std::io::Result<()> {
-    let new = runtime_dir.join(format!("{FILE}.new"));
+    let new = runtime_dir.join(NEW_FILE);
     let mut options = fs::File::options();
     options.write(true).create(true).truncate(true).mode(0o644).custom_flags(libc::O_NOFOLLOW);
     let mut file = options.open(&new)?;

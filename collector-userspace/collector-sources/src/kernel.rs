@@ -72,6 +72,26 @@ pub struct KernelCapture {
     ring_fds: [Option<OwnedFd>; Domain::COUNT],
 }
 
+/// Has the kernel account the run time of each program, of everybody's, as long as this lives.
+///
+/// A capture does that itself where its configuration says so; this is for whoever gives up the privilege for it,
+/// `CAP_SYS_ADMIN`, before.
+#[derive(Debug)]
+pub struct RunTimes {
+    _kept: OwnedFd,
+}
+
+impl RunTimes {
+    /// Begins.
+    ///
+    /// # Errors
+    /// Without the privilege, and on kernels before 5.8.
+    pub fn account() -> std::io::Result<Self> {
+        let kept = enable_stats(Stats::RunTime).map_err(|error| error.io_error)?;
+        Ok(Self { _kept: kept })
+    }
+}
+
 /// A view of a capture's counters that outlives its sources.
 #[derive(Clone, Debug)]
 pub struct CaptureHandle {
@@ -111,7 +131,7 @@ impl KernelCapture {
                 *fd = Some(ring.as_fd().try_clone_to_owned().map_err(StartError::Descriptor)?);
             }
         }
-        let run_times = config.program_statistics.then(|| enable_stats(Stats::RunTime)).and_then(|result| {
+        let run_times = config.program_statistics.then(RunTimes::account).and_then(|result| {
             result.inspect_err(|error| tracing::warn!(%error, "the kernel does not account run times")).ok()
         });
         let session = Session::new(config, loaded, rings, shared, run_times);

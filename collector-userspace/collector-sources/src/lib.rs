@@ -35,5 +35,5 @@ pub mod testing;
 
 pub use collector_common::Domain;
 pub use config::{Filter, KernelConfig, RingSizes};
-pub use kernel::{CaptureHandle, KernelCapture, StartError};
+pub use kernel::{CaptureHandle, KernelCapture, RunTimes, StartError};
 pub use stats::{CaptureStats, DomainStats, LossCount, ProgramStats};

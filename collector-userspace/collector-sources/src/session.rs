@@ -1,7 +1,6 @@
 //! What the sources of one capture share: readers, programs, identities, and the order of everything.
 
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -14,7 +13,7 @@ use crate::clock::boottime_ns;
 use crate::config::{Filter, KernelConfig};
 use crate::identity::Users;
 use crate::identity::snapshot::{Procfs, SnapshotEntry};
-use crate::kernel::SOURCE_NAMES;
+use crate::kernel::{RunTimes, SOURCE_NAMES};
 use crate::ledger::{CounterDelta, Start};
 use crate::loader::{LoadError, Loaded, Rings};
 use crate::pipeline::{Pipeline, Shared};
@@ -30,7 +29,7 @@ const PROCESS_PENDING_MAX: usize = 8192;
 pub(crate) struct Session {
     pub(crate) config: KernelConfig,
     /// Keeps the kernel accounting run times.
-    _run_times: Option<OwnedFd>,
+    _run_times: Option<RunTimes>,
     /// Runs of each program that the kernel skipped, as stated so far.
     missed: Mutex<HashMap<String, u64>>,
     loaded: Mutex<Loaded>,
@@ -60,7 +59,7 @@ impl Session {
         mut loaded: Loaded,
         rings: Rings,
         shared: Arc<Mutex<Shared>>,
-        run_times: Option<OwnedFd>,
+        run_times: Option<RunTimes>,
     ) -> Self {
         Self {
             config: config.clone(),

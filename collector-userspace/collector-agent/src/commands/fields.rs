@@ -18,7 +18,7 @@ const MIN_MEANING: usize = 30;
 
 pub(super) fn run(args: &FieldsArgs) -> Result<(), Failure> {
     let text = match args.format {
-        ReportFormat::Text => text(Target::open(None)?.width().unwrap_or(usize::MAX)),
+        ReportFormat::Text => text(Target::open(None, None)?.width().unwrap_or(usize::MAX)),
         ReportFormat::Json => format!("{}\n", serde_json::Value::Array(asked().map(json).collect())),
     };
     Ok(print(&text)?)

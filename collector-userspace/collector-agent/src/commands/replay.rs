@@ -8,7 +8,7 @@ use collector_sources::capture_file::Replay;
 use collector_store::StoreConfig;
 
 use super::Context;
-use super::session::{End, Ended, Session};
+use super::session::{End, Ended, Session, open_target};
 use crate::cli::ReplayArgs;
 use crate::config::{Output, Overflow, Queue};
 use crate::failure::Failure;
@@ -26,7 +26,8 @@ pub(super) fn run(context: &Context, args: ReplayArgs) -> Result<(), Failure> {
     let host = HostInfo { host: header.host.clone(), boot_id: header.boot_id.clone() };
     let lines = JsonLines::new(host);
     let mut session = Session::new()?;
-    session.add_output(&Output { format, path, queue: QUEUE }, context.color, &lines)?;
+    let output = Output { format, path, queue: QUEUE };
+    session.add_output(&output, open_target(&output, None)?, context.color, &lines)?;
     if let Some(db) = db {
         // What was recorded long ago is not old here.
         session.add_store(StoreConfig::new(db).keep_everything(), &QUEUE, &lines)?;

@@ -6,18 +6,20 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use collector_core::JsonLines;
+use collector_sources::{KernelConfig, RunTimes};
 use collector_store::StoreConfig;
 
 use super::Context;
-use super::session::{End, Ended, Session, Watch};
+use super::session::{End, Ended, Session, Watch, open_target};
 use crate::capture::{kernel_config, this_host};
 use crate::cli::{CaptureArgs, RunArgs};
 use crate::config::{Capture, Config, Loaded, Store};
 use crate::failure::{Failure, Kind};
 use crate::health::HealthTracker;
 use crate::instance::Instance;
-use crate::output::{human, message};
+use crate::output::{Target, human, message};
 use crate::paths::make_dir;
+use crate::privileges::{self, Directory, Role, Standing, is_within_reach};
 use crate::sources::{Counters, Sources};
 use crate::status::{self, Cost, Status};
 
@@ -26,15 +28,23 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
     let duration = args.capture.duration;
     apply(args, &mut config)?;
     let runtime_dir = config.agent.runtime_dir.clone().unwrap_or_else(|| context.paths.runtime_dir.clone());
-    let kernel = kernel_config(&config.capture)?;
-    let _instance = Instance::claim(&runtime_dir)?;
+    let mut kernel = kernel_config(&config.capture)?;
+    let database = config.store.path.clone().unwrap_or_else(|| context.paths.database());
+    let role = privileges::decide(config.agent.run_as.as_deref())
+        .map_err(|error| Failure::new(Kind::Usage, error))?;
+    let opened = as_root(&role, &config, &mut kernel)?;
+    privileges::assume(&role, &directories(&config, &runtime_dir, &database))?;
 
+    let _instance = Instance::claim(&runtime_dir)?;
     let lines = JsonLines::new(this_host());
     let mut session = Session::new()?;
-    session.add_output(&config.output, context.color, &lines)?;
+    let target = match opened.target {
+        Some(target) => Some(target),
+        None => open_target(&config.output, None).map_err(|failure| role.explain(failure))?,
+    };
+    session.add_output(&config.output, target, context.color, &lines)?;
     if config.store.enabled {
-        let store = store_config(&config.store, context.paths.database());
-        session.add_store(store, &config.store.queue, &lines)?;
+        session.add_store(store_config(&config.store, database), &config.store.queue, &lines)?;
     }
     let manager = detection.as_ref().map(|made| made.manager.clone());
     if let Some(detection) = detection {
@@ -52,7 +62,8 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
         }
     }
 
-    let report = Report::new(&runtime_dir, &config, sources.counters(), sources.plan(), session.watch());
+    let mut report = Report::new(&runtime_dir, &config, sources.counters(), sources.plan(), session.watch());
+    report.status.standing = Standing::of_this_process(&role);
     let report = Rc::new(RefCell::new(report));
     let writing = Rc::clone(&report);
     let end = End::Live(duration.map(|span| span.0));
@@ -60,6 +71,33 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
     let mut report = report.borrow_mut();
     report.finish(&ended);
     conclude(&report.status, ended)
+}
+
+/// What was opened as root.
+#[derive(Debug, Default)]
+struct Opened {
+    target: Option<Target>,
+    /// Has run times of kernel programs accounted.
+    _run_times: Option<RunTimes>,
+}
+
+/// Opens what takes root, if root is about to give way.
+fn as_root(role: &Role, config: &Config, kernel: &mut KernelConfig) -> Result<Opened, Failure> {
+    let Role::Become(account) = role else { return Ok(Opened::default()) };
+    let output = &config.output;
+    // What the user could have put there is opened by the user.
+    let is_theirs = output.path.as_deref().is_some_and(|path| is_within_reach(path, account));
+    let target = if is_theirs { None } else { open_target(output, Some(account))? };
+    let run_times = kernel.program_statistics.then(RunTimes::account).and_then(Result::ok);
+    // If that failed the capture tries, and tells why it cannot.
+    kernel.program_statistics &= run_times.is_none();
+    Ok(Opened { target, _run_times: run_times })
+}
+
+/// The directories this agent writes in.
+fn directories(config: &Config, runtime_dir: &Path, database: &Path) -> Vec<Directory> {
+    let store = config.store.enabled.then(|| Directory::of_database(database));
+    store.into_iter().chain([Directory::of_runtime(runtime_dir)]).collect()
 }
 
 /// Gives memory that the allocator keeps for later back to the system: what reading the kernel's types took (some megabytes,
@@ -74,7 +112,7 @@ fn release_memory() {
 
 /// Puts the flags over the configuration.
 fn apply(args: RunArgs, config: &mut Config) -> Result<(), Failure> {
-    let RunArgs { capture, mode, tier, format, output, db, no_store, runtime_dir } = args;
+    let RunArgs { capture, mode, tier, format, output, db, no_store, run_as, runtime_dir } = args;
     apply_capture(capture, &mut config.capture);
     config.capture.mode = mode.unwrap_or(config.capture.mode);
     config.capture.tier = tier.unwrap_or(config.capture.tier);
@@ -87,6 +125,7 @@ fn apply(args: RunArgs, config: &mut Config) -> Result<(), Failure> {
         config.store.enabled = true;
     }
     config.store.enabled &= !no_store;
+    config.agent.run_as = run_as.or(config.agent.run_as.take());
     config.agent.runtime_dir = runtime_dir.or(config.agent.runtime_dir.take());
     config.check().map_err(|error| Failure::new(Kind::Usage, error))
 }
@@ -104,11 +143,10 @@ pub(super) fn apply_capture(args: CaptureArgs, capture: &mut Capture) {
     capture.filter.uid = uid.or(capture.filter.uid);
 }
 
-/// What the library needs to know. Makes the directory of the default database.
-fn store_config(store: &Store, default: PathBuf) -> StoreConfig {
-    let Store { enabled: _, path, max_age, max_bytes, batch_events, batch_delay, busy_timeout, queue: _ } =
+/// What the library needs to know. Makes the directory of the database.
+fn store_config(store: &Store, path: PathBuf) -> StoreConfig {
+    let Store { enabled: _, path: _, max_age, max_bytes, batch_events, batch_delay, busy_timeout, queue: _ } =
         store;
-    let path = path.clone().unwrap_or(default);
     if let Some(directory) = path.parent() {
         // If this fails the store says so, better.
         let _ = make_dir(directory, 0o700);

@@ -21,6 +21,7 @@ use crate::failure::Failure;
 use crate::output::OUTPUT;
 use crate::output::pretty::Pretty;
 use crate::output::{Formatter, OutputStats, OutputThread, Tally, Target, use_color};
+use crate::privileges::Account;
 
 /// The sources' part of the two seconds from a signal to the end.
 const SOURCES_PATIENCE: Duration = Duration::from_millis(700);
@@ -109,21 +110,17 @@ impl Session {
         Ok(())
     }
 
-    /// Adds the output. Whoever reads it may go: then the session ends.
+    /// Adds the output, which goes to `target`, if there is one. Whoever reads it may go: then the session ends.
     pub(super) fn add_output(
         &mut self,
         output: &Output,
+        target: Option<Target>,
         color: Color,
         lines: &JsonLines,
     ) -> Result<(), Failure> {
-        let Output { format, path, queue } = output;
-        if *format == Format::None {
-            return Ok(());
-        }
-        let name =
-            path.as_ref().map_or_else(|| "standard output".to_owned(), |path| path.display().to_string());
-        let target =
-            Target::open(path.as_deref()).with_context(|| format!("cannot write events to {name}"))?;
+        let Output { format, path: _, queue } = output;
+        let Some(target) = target else { return Ok(()) };
+        let name = target_name(output);
         let (format, formatter) = match format {
             Format::Json => ("json", Formatter::Json(lines.clone())),
             _ => {
@@ -240,6 +237,20 @@ impl Session {
             runtime: runtime_stats,
         })
     }
+}
+
+/// Opens what the output goes to, if there is one; a new file is this owner's.
+pub(super) fn open_target(output: &Output, owner: Option<&Account>) -> Result<Option<Target>, Failure> {
+    if output.format == Format::None {
+        return Ok(None);
+    }
+    let target = Target::open(output.path.as_deref(), owner);
+    Ok(Some(target.with_context(|| format!("cannot write events to {}", target_name(output)))?))
+}
+
+fn target_name(output: &Output) -> String {
+    let path = output.path.as_ref();
+    path.map_or_else(|| "standard output".to_owned(), |path| path.display().to_string())
 }
 
 /// Notes that a signal came. The collector stops because of it by itself.

@@ -18,13 +18,14 @@ pub(super) fn run(context: &Context, args: &StatusArgs) -> Result<(), Failure> {
     let now = SystemTime::now();
     match args.format {
         ReportFormat::Json => {
-            let Status { version, pid, started_ns, written_ns, health, .. } = &status;
+            let Status { version, pid, started_ns, written_ns, standing, health, .. } = &status;
             let document = serde_json::json!({
                 "running": running,
                 "version": version,
                 "pid": pid,
                 "started_ns": started_ns,
                 "written_ns": written_ns,
+                "standing": standing,
                 "health": health,
             });
             print(&format!("{document}\n"))?;
@@ -44,7 +45,7 @@ pub(super) fn run(context: &Context, args: &StatusArgs) -> Result<(), Failure> {
 }
 
 fn render(status: &Status, running: bool, now: SystemTime) -> String {
-    let Status { version, pid, health, .. } = status;
+    let Status { version, pid, standing, health, .. } = status;
     let age = |since: SystemTime| now.duration_since(since).unwrap_or(Duration::ZERO);
     let state = if running {
         format!("running for {}: {}", human::duration(age(status.started())), health.status)
@@ -54,6 +55,12 @@ fn render(status: &Status, running: bool, now: SystemTime) -> String {
     let mut out = format!("collector {version}, pid {pid}, {state}\n");
     if !running {
         return out;
+    }
+    match &standing.as_root {
+        // An agent of an older version does not say.
+        None if standing.user.is_empty() => {}
+        None => out.push_str(&format!("It runs as {}.\n", standing.user)),
+        Some(why) => out.push_str(&format!("It runs as root: {why}.\n")),
     }
     out.push('\n');
     let mut table = Table::new(&["part", "state", "for", ""]);
@@ -67,6 +74,7 @@ fn render(status: &Status, running: bool, now: SystemTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::privileges::Standing;
 
     #[test]
     fn the_worst_part_comes_first() {
@@ -75,6 +83,11 @@ mod tests {
             version: "0.1.0".to_owned(),
             pid: 4711,
             started_ns: 1_790_000_000_000_000_000,
+            standing: Standing {
+                user: "root".to_owned(),
+                as_root: Some("there is no user `collector` to give way to".to_owned()),
+                ..Standing::default()
+            },
             health: [
                 ComponentHealth::healthy("source kernel-file").since(at(1)),
                 ComponentHealth::not_healthy("store", HealthStatus::Unhealthy, "disk full").since(at(50)),

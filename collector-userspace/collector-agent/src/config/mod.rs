@@ -230,6 +230,8 @@ pub(crate) struct Store {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Agent {
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) run_as: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) runtime_dir: Option<PathBuf>,
     pub(crate) status_interval: Span,
 }
@@ -320,7 +322,7 @@ impl Default for Store {
 
 impl Default for Agent {
     fn default() -> Self {
-        Self { runtime_dir: None, status_interval: seconds(2) }
+        Self { run_as: None, runtime_dir: None, status_interval: seconds(2) }
     }
 }
 

@@ -52,6 +52,7 @@ fn every_setting_is_in_the_file_with_the_defaults() {
     full.capture.filter = Filter { pids: vec![1], cgroup: Some("/x".into()), uid: Some(1) };
     full.output.path = Some("/x".into());
     full.store.path = Some("/x".into());
+    full.agent.run_as = Some("x".into());
     full.agent.runtime_dir = Some("/x".into());
     let table = toml::Table::try_from(&full).unwrap();
     let mut found = Vec::new();

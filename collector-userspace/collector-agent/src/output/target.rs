@@ -5,6 +5,8 @@ use std::io::{self, IsTerminal as _, Stdout, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use crate::privileges::{Account, give};
+
 /// Standard output or a file.
 #[derive(Debug)]
 pub(crate) enum Target {
@@ -15,15 +17,22 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    /// Standard output, or the file at `path`, readable by its owner only if it is new: command lines hold secrets.
-    pub(crate) fn open(path: Option<&Path>) -> io::Result<Self> {
-        match path {
-            None => Ok(Self::Stdout(io::stdout())),
-            Some(path) => {
-                let mut options = File::options();
-                options.append(true).create(true).mode(0o600);
-                options.open(path).map(Self::File)
+    /// Standard output, or the file at `path`. If it is new it is readable by its owner only, since command lines hold secrets,
+    /// and belongs to `owner` if one is named.
+    pub(crate) fn open(path: Option<&Path>, owner: Option<&Account>) -> io::Result<Self> {
+        let Some(path) = path else { return Ok(Self::Stdout(io::stdout())) };
+        let mut options = File::options();
+        options.append(true).mode(0o600);
+        match options.clone().create_new(true).open(path) {
+            Ok(file) => {
+                owner.map_or(Ok(()), |owner| give(&file, owner))?;
+                Ok(Self::File(file))
             }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                // Or a link that leads to nothing yet.
+                options.create(true).open(path).map(Self::File)
+            }
+            Err(error) => Err(error),
         }
     }
 

@@ -8,6 +8,7 @@
 )]
 
 mod config;
+mod packaging;
 mod performance;
 mod privileges;
 mod query;
@@ -112,6 +113,7 @@ fn wrong_usage_ends_with_two() {
         &["--log-level", "a=b=c", "run"],
         &["run", "--cgroup", "/no/such/group"],
         &["run", "--cgroup", "/"],
+        &["run", "--run-as", "no-such-user"],
     ] {
         let ran = fixture.run(arguments);
         assert_eq!(ran.code, Some(2), "{arguments:?}: {ran:?}");

@@ -75,3 +75,26 @@ fn doctor_says_what_is_missing_and_how_to_get_it() {
     let document: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!((ran.code, &document["can_capture"]), (Some(1), &serde_json::Value::Bool(false)));
 }
+
+#[test]
+fn doctor_says_whom_run_would_run_as() {
+    let fixture = Fixture::new();
+    let doctor = |user: &str| {
+        let mut command = fixture.command(&["doctor", "--format", "json"]);
+        let ran = Ran::of(command.env("COLLECTOR_AGENT_RUN_AS", user).output().unwrap());
+        (ran.code, serde_json::from_str::<serde_json::Value>(&ran.out).unwrap())
+    };
+    let (code, report) = doctor("no-such-user");
+    assert_eq!(
+        (code, &report["can_capture"], &report["polls_instead"]),
+        (Some(1), &false.into(), &false.into())
+    );
+    let problems: Vec<&str> =
+        report["obstacles"].as_array().unwrap().iter().map(|it| it["problem"].as_str().unwrap()).collect();
+    assert!(problems.contains(&"there is no user `no-such-user` to run as"), "{problems:?}");
+    // Oneself is always possible.
+    let me = rustix::process::geteuid().as_raw();
+    let (_, report) = doctor(&me.to_string());
+    assert_eq!(report["runs_as"]["uid"], me, "{}", report["runs_as"]);
+    assert_eq!(report["privileges"].as_array().unwrap().len(), 5);
+}

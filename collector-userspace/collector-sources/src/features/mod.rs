@@ -3,6 +3,7 @@
 //! [`Features`] is plain data: the plan decides from it, `collector doctor` prints it, tests make it up.
 
 mod bpf;
+mod capabilities;
 mod parse;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,14 +14,14 @@ use serde::Serialize;
 use crate::btf::{Btf, Class};
 use crate::offsets::{self, Resolved};
 use crate::syscalls::Arch;
+use capabilities::MEMORY_ACCOUNTED;
 
-pub use parse::{Capabilities, CgroupMode, Cgroups, KernelVersion, Lockdown};
+pub use capabilities::{CAPABILITIES, Capabilities, Capability, Need, kept, memory_is_limited};
+pub use parse::{CgroupMode, Cgroups, KernelVersion, Lockdown};
 
 /// Where the kernel describes its types.
 pub const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
 
-/// From this version on maps and programs count as memory of the control group, not as locked memory.
-const MEMORY_ACCOUNTED: KernelVersion = KernelVersion::new(5, 11);
 /// Trampolines of aarch64 are complete from here on; before, programs load and do not attach.
 const AARCH64_TRAMPOLINES: KernelVersion = KernelVersion::new(6, 4);
 
@@ -313,6 +314,13 @@ fn find_functions(btf: &Btf<'_>) -> BTreeSet<String> {
         .filter(|name| btf.type_id(Class::Function, name).is_ok())
         .map(str::to_owned)
         .collect()
+}
+
+/// Lifts this process's limit of locked memory, where it may. [`probe`] does so too; this is for whoever gives up the
+/// privileges for it before. Not needed from 5.11 on, and of no consequence there.
+pub fn lift_memory_limit() {
+    // Whether that helped is among the features.
+    let _ = raise_memlock(None);
 }
 
 /// Lifts the limit of locked memory. On kernels that do not count it, failure is of no consequence.

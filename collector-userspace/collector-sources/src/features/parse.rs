@@ -33,52 +33,6 @@ impl std::fmt::Display for KernelVersion {
     }
 }
 
-/// The capabilities that matter here, from the effective set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[allow(clippy::struct_excessive_bools, reason = "a set of independent facts")]
-pub struct Capabilities {
-    /// Load programs and create maps.
-    pub bpf: bool,
-    /// Read kernel memory from programs, attach them to tracepoints.
-    pub perfmon: bool,
-    /// Attach programs to control groups and sockets.
-    pub net_admin: bool,
-    /// Lock memory, which kernels before 5.11 count for maps and programs.
-    pub sys_resource: bool,
-    /// Read other processes' `/proc`.
-    pub sys_ptrace: bool,
-    /// Read files of others, to hash executables.
-    pub dac_read_search: bool,
-    /// Stands in for `bpf`, `perfmon` and `net_admin` of BPF.
-    pub sys_admin: bool,
-}
-
-impl Capabilities {
-    /// Reads the line `CapEff:` of `/proc/self/status`.
-    #[must_use]
-    pub fn parse(status: &str) -> Option<Self> {
-        let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
-        let mask = u64::from_str_radix(line.trim(), 16).ok()?;
-        let has = |bit: u32| mask >> bit & 1 != 0;
-        Some(Self {
-            dac_read_search: has(2),
-            net_admin: has(12),
-            sys_ptrace: has(19),
-            sys_admin: has(21),
-            sys_resource: has(24),
-            perfmon: has(38),
-            bpf: has(39),
-        })
-    }
-
-    /// Names of the capabilities that loading tracing programs needs and this process lacks.
-    #[must_use]
-    pub fn missing_for_tracing(self) -> Vec<&'static str> {
-        let needed = [("CAP_BPF", self.bpf), ("CAP_PERFMON", self.perfmon)];
-        needed.into_iter().filter(|&(_, has)| !has && !self.sys_admin).map(|(name, _)| name).collect()
-    }
-}
-
 /// Kernel lockdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -226,19 +180,6 @@ mod tests {
         assert_eq!(version("6.x"), None);
         assert!(KernelVersion::new(5, 10) < KernelVersion::new(5, 11));
         assert!(KernelVersion::new(5, 19) < KernelVersion::new(6, 1));
-    }
-
-    #[test]
-    fn capabilities_come_from_the_effective_set() {
-        let status = "CapPrm:\t000001ffffffffff\nCapEff:\t000000c000000000\nCapBnd:\t000001ffffffffff\n";
-        let capabilities = Capabilities::parse(status).unwrap();
-        assert!(capabilities.bpf && capabilities.perfmon && !capabilities.sys_admin);
-        assert!(capabilities.missing_for_tracing().is_empty());
-        let none = Capabilities::parse("CapEff:\t0000000000000000").unwrap();
-        assert_eq!(none.missing_for_tracing(), ["CAP_BPF", "CAP_PERFMON"]);
-        let admin = Capabilities::parse("CapEff:\t0000000000200000").unwrap();
-        assert!(admin.missing_for_tracing().is_empty());
-        assert_eq!(Capabilities::parse("CapEff: zebra"), None);
     }
 
     #[test]

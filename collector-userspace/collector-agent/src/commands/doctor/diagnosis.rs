@@ -2,16 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-use collector_sources::features::{Capabilities, Fact, Features, probe};
+use collector_sources::features::{
+    CAPABILITIES, Capabilities, Capability, Fact, Features, memory_is_limited, probe,
+};
 use collector_sources::object::Object;
 use collector_sources::plan::{Limits, plan};
 use serde::Serialize;
 
 use crate::capture::{PlannedKind, describe, kinds_of};
-use crate::config::{Loaded, Mode, Source};
+use crate::config::{Config, Loaded, Mode, Source};
 use crate::instance::Instance;
-use crate::paths::Paths;
+use crate::paths::{Paths, not_makeable};
 use crate::polling;
+use crate::privileges::{
+    self, AsRoot, DEFAULT_USER, Directory, PrivilegeError, Prospect, Role, Standing, parent,
+};
 use crate::sources::planned_samples;
 use crate::status;
 
@@ -28,6 +33,7 @@ pub(super) struct Diagnosis {
     /// The kernel programs that are for this kernel.
     pub(super) object: Fact<Object>,
     pub(super) features: Features,
+    pub(super) runs_as: RunsAs,
     pub(super) privileges: Vec<Privilege>,
     pub(super) places: Vec<Place>,
     pub(super) configuration: Vec<String>,
@@ -41,12 +47,26 @@ pub(super) struct Obstacle {
     pub(super) remedy: String,
 }
 
+/// Whom `run` runs as when whoever asks starts it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct RunsAs {
+    pub(super) user: String,
+    /// Unknown where there is no such user.
+    pub(super) uid: Option<u32>,
+    /// What there is to say about it.
+    pub(super) note: Option<String>,
+}
+
 /// A capability: what it is for, and whether it is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Privilege {
     pub(super) name: &'static str,
     pub(super) has: bool,
-    /// What does not work without it.
+    /// Whether the agent has a use for it on this kernel.
+    pub(super) needed: bool,
+    /// What it is needed for.
+    pub(super) purpose: &'static str,
+    /// What the agent does without it.
     pub(super) without: &'static str,
 }
 
@@ -80,6 +100,7 @@ impl Diagnosis {
             .as_ref()
             .is_some_and(|agent| agent.lost_in_kernel + agent.lost_later > 0 || !agent.trouble.is_empty());
         lost || self.kinds.iter().any(|kind| !kind.lacks.is_empty())
+            || self.privileges.iter().any(|privilege| privilege.needed && !privilege.has)
             || self.places.iter().any(|place| place.problem.is_some())
     }
 }
@@ -107,28 +128,29 @@ pub(super) fn diagnose(paths: &Paths, loaded: &Loaded, runtime_dirs: &[PathBuf])
         obstacles.extend(kernel_obstacle(&kinds, capabilities));
     }
     let can_sample = samples.as_ref().is_some_and(|samples| samples.captured);
-    let database = config.store.path.clone().unwrap_or_else(|| paths.database());
-    let mut places = Vec::new();
-    if config.store.enabled {
-        places.push(database_place(database));
+    let role = privileges::decide(config.agent.run_as.as_deref());
+    let runs_as = runs_as(config.agent.run_as.as_deref(), &role);
+    if let Err(error) = &role {
+        obstacles.push(Obstacle {
+            problem: error.to_string(),
+            remedy: "make that user, or name another one with agent.run_as or --run-as".to_owned(),
+        });
     }
-    if let Some(path) = &config.output.path {
-        places.push(file_place("output", path));
-    }
-    if let Some(directory) = runtime_dirs.first() {
-        places.push(directory_place("runtime directory", directory));
-    }
-    let can_capture = can_sample || (has_programs && kinds.iter().any(|kind| kind.captured));
+    let places = places(paths, config, runtime_dirs, role.as_ref().ok());
+    let can_start = role.is_ok();
+    let can_capture = can_start && (can_sample || (has_programs && kinds.iter().any(|kind| kind.captured)));
     kinds.extend(samples);
     Diagnosis {
         can_capture,
-        polls_instead: !can_capture
+        polls_instead: can_start
+            && !can_capture
             && config.capture.mode != Mode::Kernel
             && polling::plan(&config.capture.sources).iter().any(|kind| kind.captured),
         obstacles,
         kinds,
-        privileges: privileges(capabilities),
         object,
+        runs_as,
+        privileges: privileges(capabilities, memory_is_limited(probed.features.kernel.value)),
         features: probed.features,
         places,
         configuration: loaded.sources.clone(),
@@ -159,27 +181,65 @@ pub(super) fn kernel_obstacle(kinds: &[PlannedKind], capabilities: Option<Capabi
     })
 }
 
-/// Which privileges there are, and what each missing one costs.
-pub(super) fn privileges(capabilities: Option<Capabilities>) -> Vec<Privilege> {
-    let Some(has) = capabilities else { return Vec::new() };
-    let Capabilities { bpf, perfmon, net_admin: _, sys_resource, sys_ptrace, dac_read_search, sys_admin } =
-        has;
-    let privilege = |name, has, without| Privilege { name, has, without };
-    vec![
-        privilege("CAP_BPF", bpf || sys_admin, "no kernel capture at all"),
-        privilege("CAP_PERFMON", perfmon || sys_admin, "no kernel capture at all"),
-        privilege(
-            "CAP_SYS_PTRACE",
-            sys_ptrace,
-            "processes of other users that run at the start are known by name only",
-        ),
-        privilege("CAP_DAC_READ_SEARCH", dac_read_search, "executables of other users cannot be looked at"),
-        privilege(
-            "CAP_SYS_RESOURCE",
-            sys_resource,
-            "on kernels before 5.11 the limit of locked memory must be raised by others",
-        ),
-    ]
+/// Which of the capabilities that the agent has a use for there are.
+pub(super) fn privileges(has: Option<Capabilities>, memory_is_limited: bool) -> Vec<Privilege> {
+    let Some(has) = has else { return Vec::new() };
+    let privilege = |capability: &Capability| Privilege {
+        name: capability.name,
+        has: has.has(capability),
+        needed: capability.is_needed(memory_is_limited),
+        purpose: capability.purpose,
+        without: capability.without,
+    };
+    CAPABILITIES.iter().map(privilege).collect()
+}
+
+/// Whom `run` runs as.
+fn runs_as(wanted: Option<&str>, role: &Result<Role, PrivilegeError>) -> RunsAs {
+    match role {
+        Ok(Role::Become(account)) => RunsAs {
+            user: account.name.clone().unwrap_or_else(|| account.uid.to_string()),
+            uid: Some(account.uid),
+            note: Some("root gives way to this user, who keeps the capabilities below".to_owned()),
+        },
+        Ok(role @ Role::Stay { as_root }) => {
+            let Standing { user, uid, .. } = Standing::of_this_process(role);
+            let note = as_root.as_ref().map(|why| match why {
+                AsRoot::NoUser => format!("{why}; make one with `useradd --system {DEFAULT_USER}`"),
+                AsRoot::Told | AsRoot::Lacking(_) => why.to_string(),
+            });
+            RunsAs { user, uid: Some(uid), note }
+        }
+        Err(_) => RunsAs { user: wanted.unwrap_or_default().to_owned(), uid: None, note: None },
+    }
+}
+
+/// Where the agent writes.
+fn places(paths: &Paths, config: &Config, runtime_dirs: &[PathBuf], role: Option<&Role>) -> Vec<Place> {
+    let mut places = Vec::new();
+    // For a user who is not the one who asks, the permissions have to tell.
+    let for_user = |mut place: Place, directory: Directory| {
+        if let Some(Role::Become(account)) = role {
+            match directory.prospect(account) {
+                Prospect::Nothing(problem) => place.problem = Some(format!("as {account}: {problem}")),
+                Prospect::IsHandedOver => place.note = format!("{}, and will be {account}'s", place.note),
+                Prospect::Writes | Prospect::IsMade => {}
+            }
+        }
+        place
+    };
+    if config.store.enabled {
+        let database = config.store.path.clone().unwrap_or_else(|| paths.database());
+        let directory = Directory::of_database(&database);
+        places.push(for_user(database_place(database), directory));
+    }
+    if let Some(path) = &config.output.path {
+        places.push(file_place("output", path));
+    }
+    if let Some(path) = runtime_dirs.first() {
+        places.push(for_user(directory_place("runtime directory", path), Directory::of_runtime(path)));
+    }
+    places
 }
 
 fn agent(runtime_dir: &Path) -> Option<Agent> {
@@ -228,7 +288,7 @@ fn file_place(what: &'static str, path: &Path) -> Place {
     let problem = if path.exists() {
         std::fs::File::options().append(true).open(path).err().map(|error| error.to_string())
     } else {
-        not_makeable(path.parent().unwrap_or(Path::new(".")))
+        not_makeable(parent(path))
     };
     let note = if path.exists() { "writable" } else { "will be made" };
     Place { what, path: path.to_owned(), problem, note: note.to_owned() }
@@ -237,19 +297,4 @@ fn file_place(what: &'static str, path: &Path) -> Place {
 fn directory_place(what: &'static str, path: &Path) -> Place {
     let note = if path.exists() { "writable" } else { "will be made" };
     Place { what, path: path.to_owned(), problem: not_makeable(path), note: note.to_owned() }
-}
-
-/// Why nothing can be made in this directory, which may have to be made itself.
-fn not_makeable(directory: &Path) -> Option<String> {
-    let existing = directory.ancestors().find(|path| path.as_os_str().is_empty() || path.exists())?;
-    let existing = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
-    if !existing.is_dir() {
-        return Some(format!("{} is not a directory", existing.display()));
-    }
-    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
-    let flags = rustix::fs::AtFlags::EACCESS;
-    let allowed = rustix::fs::accessat(rustix::fs::CWD, existing, access, flags);
-    allowed
-        .err()
-        .map(|errno| format!("{}: {}", existing.display(), crate::output::human::errno(errno.raw_os_error())))
 }

@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use collector_sources::features::{BtfState, Fact, Features, Trampolines};
 use collector_sources::object::Object;
 
-use super::diagnosis::{Diagnosis, Privilege};
+use super::diagnosis::{Diagnosis, Privilege, RunsAs};
 use crate::output::human;
 use crate::output::table::Table;
 
 pub(super) fn render(diagnosis: &Diagnosis) -> String {
-    let Diagnosis { kinds, object, features, privileges, places, configuration, agent, .. } = diagnosis;
+    let Diagnosis { kinds, object, features, places, configuration, agent, .. } = diagnosis;
     let mut out = verdict(diagnosis);
 
     let mut table = Table::new(&["", "", "", ""]);
@@ -37,13 +37,7 @@ pub(super) fn render(diagnosis: &Diagnosis) -> String {
     }
     section(&mut out, "Kernel", &kernel(features, object));
 
-    let mut table = Table::new(&["", "", ""]);
-    for Privilege { name, has, without } in privileges {
-        let (state, cost) =
-            if *has { ("yes", String::new()) } else { ("no", format!("without it: {without}")) };
-        table.row([(*name).to_owned(), state.to_owned(), cost]);
-    }
-    section(&mut out, "Privileges", &table);
+    section(&mut out, "Privileges", &privileges(diagnosis));
 
     let mut table = Table::new(&["", "", ""]);
     for place in places {
@@ -102,6 +96,26 @@ fn section(out: &mut String, name: &str, table: &Table) {
     if !table.is_empty() {
         let _ = write!(out, "\n{name}\n{}", table.render());
     }
+}
+
+fn privileges(diagnosis: &Diagnosis) -> Table {
+    let Diagnosis { runs_as, privileges, .. } = diagnosis;
+    let mut table = Table::new(&["", "", ""]);
+    let RunsAs { user, uid, note } = runs_as;
+    let user = uid.map_or_else(|| user.clone(), |uid| format!("{user} ({uid})"));
+    table.row(["runs as".to_owned(), user, note.clone().unwrap_or_default()]);
+    for Privilege { name, has, needed, purpose, without } in privileges {
+        let state = match (has, needed) {
+            (true, _) => "yes",
+            (false, true) => "NO",
+            (false, false) => "not needed",
+        };
+        table.row([*name, state, purpose].map(str::to_owned));
+        if *needed && !has {
+            table.row([String::new(), String::new(), format!("without it: {without}")]);
+        }
+    }
+    table
 }
 
 fn kernel(features: &Features, object: &Fact<Object>) -> Table {

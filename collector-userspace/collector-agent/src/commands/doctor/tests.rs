@@ -7,7 +7,7 @@ use collector_sources::features::{
 };
 use collector_sources::object::Object;
 
-use super::diagnosis::{Agent, Diagnosis, Place, kernel_obstacle, privileges};
+use super::diagnosis::{Agent, Diagnosis, Place, RunsAs, kernel_obstacle, privileges};
 use super::render::render;
 use crate::capture::PlannedKind;
 
@@ -73,7 +73,12 @@ fn machine_where_most_things_work() {
         ],
         object: Object::for_kernel(&features(&Support::Supported, all)),
         features: features(&Support::Supported, all),
-        privileges: privileges(Some(all)),
+        runs_as: RunsAs {
+            user: "collector".to_owned(),
+            uid: Some(990),
+            note: Some("root gives way to this user, who keeps the capabilities below".to_owned()),
+        },
+        privileges: privileges(Some(all), true),
         places: vec![Place {
             what: "database",
             path: "/var/lib/collector/collector.db".into(),
@@ -104,7 +109,8 @@ fn user_without_privileges_is_told_how_to_get_them() {
         kinds,
         object: Object::for_kernel(&features(&Support::Refused { errno: 1 }, none)),
         features: features(&Support::Refused { errno: 1 }, none),
-        privileges: privileges(Some(none)),
+        runs_as: RunsAs { user: "anna".to_owned(), uid: Some(1000), note: None },
+        privileges: privileges(Some(none), false),
         places: vec![Place {
             what: "database",
             path: "/var/lib/collector/collector.db".into(),
