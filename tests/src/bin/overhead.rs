@@ -8,6 +8,12 @@
 //! with the ratio, the median of pairs; with `--programs` instead the run time of each program per run, as the kernel
 //! accounts it. Needs root. In an emulated machine with one processor a nanosecond is an instruction.
 
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a measuring program: nothing to go on with, and prints"
+)]
+
 use std::fs::File;
 use std::net::{TcpListener, TcpStream};
 use std::process::ExitCode;
@@ -110,32 +116,35 @@ fn serves_all(tier: Tier) -> bool {
 }
 
 fn loops(place: &Place, tiers: &[Tier], rounds: u32, calls: u32) -> Value {
-    let mut loops = Map::new();
-    for (name, is_reported) in LOOPS {
-        let mut of_loop = Map::new();
-        of_loop.insert("reported".to_owned(), is_reported.into());
-        place.measure(name, calls); // Caches and allocators get used to it.
-        for tier in tiers {
-            let (mut without, mut with, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-            for _ in 0..rounds {
-                let before = place.measure(name, calls);
-                let capture = Capture::start(&config(*tier));
-                let during = place.measure(name, calls);
-                drop(capture.finish());
-                ratios.push(during / before);
-                without.push(before);
-                with.push(during);
-            }
+    let measure_all = || LOOPS.map(|(name, _)| place.measure(name, calls));
+    measure_all(); // Caches and allocators get used to it.
+    let mut report: Vec<Map<String, Value>> = LOOPS
+        .iter()
+        .map(|(_, is_reported)| Map::from_iter([("reported".to_owned(), (*is_reported).into())]))
+        .collect();
+    for tier in tiers {
+        let mut pairs = Vec::new();
+        for _ in 0..rounds {
+            // Programs of the capture before are out of the kernel by now.
+            let without = measure_all();
+            let capture = Capture::start(&config(*tier));
+            let with = measure_all();
+            drop(capture.finish());
+            pairs.push((without, with));
+        }
+        for (index, of_loop) in report.iter_mut().enumerate() {
+            let of = |select: &dyn Fn(f64, f64) -> f64| {
+                median(pairs.iter().map(|(without, with)| select(without[index], with[index])).collect())
+            };
             let figures = json!({
-                "without_ns": median(&mut without),
-                "with_ns": median(&mut with),
-                "ratio": median(&mut ratios),
+                "without_ns": of(&|without, _| without),
+                "with_ns": of(&|_, with| with),
+                "ratio": of(&|without, with| with / without),
             });
             of_loop.insert(format!("{tier:?}"), figures);
         }
-        loops.insert(name.to_owned(), of_loop.into());
     }
-    loops.into()
+    LOOPS.iter().zip(report).map(|((name, _), of_loop)| ((*name).to_owned(), Value::from(of_loop))).collect()
 }
 
 fn programs(place: &Place, tiers: &[Tier], calls: u32) -> Value {
@@ -162,7 +171,7 @@ fn programs(place: &Place, tiers: &[Tier], calls: u32) -> Value {
     report.into()
 }
 
-fn median(values: &mut [f64]) -> f64 {
+fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.get(values.len() / 2).copied().unwrap_or(f64::NAN);
     (middle * 1000.0).round() / 1000.0
