@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
+mod prototype;
 mod query;
 mod raw;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use std::collections::HashMap;
 
 use raw::{Header, Kind, Layout, TypeHead};
 
+pub use prototype::{NotPrototype, Parameter, Prototype};
 pub use query::{LookupError, Member};
 
 /// What is wrong with a blob. Offsets count bytes from its start.

@@ -75,7 +75,7 @@ impl Btf<'_> {
 
     /// Asks every type of this class and name until one answers: the kernel's BTF may hold several, from
     /// translation units that saw different definitions.
-    fn first<T>(
+    pub(super) fn first<T>(
         &self,
         class: Class,
         name: &str,
@@ -173,17 +173,7 @@ impl Btf<'_> {
     /// # Errors
     /// When there is no such function or typedef, or it does not lead to a prototype.
     pub fn parameter_count(&self, class: Class, name: &str) -> Result<u32, LookupError> {
-        self.first(class, name, |id| {
-            let (_, mut head, _) = self.strip(id)?;
-            if matches!(head.kind, Kind::PTR | Kind::FUNC) {
-                (_, head, _) = self.strip(head.size_or_type)?;
-            }
-            if head.kind == Kind::FUNC_PROTO {
-                Ok(head.count)
-            } else {
-                Err(LookupError::NotFunction(name.to_owned()))
-            }
-        })
+        self.first(class, name, |id| Ok(self.prototype_of(id, name)?.1.count))
     }
 
     /// Position of a function's parameter, from 0.
@@ -206,7 +196,7 @@ impl Btf<'_> {
     }
 
     /// The type behind typedefs, qualifiers and tags: its id, head and offset.
-    fn strip(&self, id: u32) -> Result<(u32, TypeHead, usize), BtfError> {
+    pub(super) fn strip(&self, id: u32) -> Result<(u32, TypeHead, usize), BtfError> {
         let mut current = id;
         for _ in 0..MAX_MODIFIERS {
             let (head, at) = self.head(current)?;
@@ -277,14 +267,14 @@ impl Btf<'_> {
     }
 
     /// Offset of the element `index`, `step` bytes each, of the type at `at`.
-    fn element(&self, at: usize, index: u32, step: usize) -> Result<usize, BtfError> {
+    pub(super) fn element(&self, at: usize, index: u32, step: usize) -> Result<usize, BtfError> {
         (index as usize)
             .checked_mul(step)
             .and_then(|offset| offset.checked_add(at)?.checked_add(TypeHead::LEN))
             .ok_or_else(|| self.truncated(at))
     }
 
-    fn word(&self, at: usize) -> Result<u32, BtfError> {
+    pub(super) fn word(&self, at: usize) -> Result<u32, BtfError> {
         u32_at(self.types, at).ok_or_else(|| self.truncated(at))
     }
 

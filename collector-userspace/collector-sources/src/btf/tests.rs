@@ -22,7 +22,7 @@ impl Default for Builder {
 }
 
 impl Builder {
-    fn string(&mut self, text: &str) -> u32 {
+    pub(crate) fn string(&mut self, text: &str) -> u32 {
         if text.is_empty() {
             return 0;
         }
@@ -299,6 +299,7 @@ fn ask_everything(blob: &[u8]) {
         for class in [Class::Composite, Class::Enum, Class::Function, Class::Typedef] {
             let _ = btf.type_id(class, name);
             let _ = btf.parameter_count(class, name);
+            let _ = btf.prototype(class, name);
         }
     }
 }
