@@ -119,7 +119,7 @@ impl KernelCapture {
             group_dead: features
                 .tracepoints
                 .get("sched_process_exit")
-                .is_some_and(|point| point.arguments >= 2),
+                .is_some_and(|point| point.prototype.parameters.len() >= 2),
         };
         let (plan, (loaded, rings)) = load_what_is_accepted(&probed, kernel, config)?;
         let boot = Boot::new(&boot_id()?, clock_ticks());

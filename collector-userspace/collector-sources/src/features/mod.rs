@@ -6,12 +6,12 @@ mod bpf;
 mod capabilities;
 mod parse;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use rustix::io::Errno;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use crate::btf::{Btf, Class};
+use crate::btf::{Btf, Class, Prototype};
 use crate::offsets::{self, Resolved};
 use crate::syscalls::Arch;
 use capabilities::MEMORY_ACCOUNTED;
@@ -111,13 +111,18 @@ pub enum BtfState {
     },
 }
 
-/// A tracepoint in the kernel's BTF.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Tracepoint {
-    /// Id of its typedef, for `attach_btf_id`.
+/// A tracepoint or function in the kernel's BTF.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Target {
+    /// Id of the tracepoint's typedef or of the function, for `attach_btf_id`.
     pub btf_id: u32,
-    /// Arguments a program gets. Kernels add some at the end now and then.
-    pub arguments: u32,
+    /// The arguments that a program gets. Kernels add some now and then. Without a result where the BTF does not say.
+    #[serde(serialize_with = "in_c")]
+    pub prototype: Prototype,
+}
+
+fn in_c<S: Serializer>(prototype: &Prototype, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(prototype)
 }
 
 /// What a trampoline (fentry, fexit, LSM) would meet.
@@ -168,9 +173,9 @@ pub struct Features {
     /// Atomic additions that return the old value (5.12).
     pub fetch_atomics: Fact<Support>,
     /// Tracepoints the plan may use, by name; those the kernel lacks are not listed.
-    pub tracepoints: BTreeMap<String, Tracepoint>,
+    pub tracepoints: BTreeMap<String, Target>,
     /// Kernel functions the plan may use, likewise.
-    pub functions: BTreeSet<String>,
+    pub functions: BTreeMap<String, Target>,
 }
 
 impl Features {
@@ -297,22 +302,21 @@ fn typedef_name(tracepoint: &str) -> String {
     format!("btf_trace_{tracepoint}")
 }
 
-fn find_tracepoints(btf: &Btf<'_>) -> BTreeMap<String, Tracepoint> {
+fn find_tracepoints(btf: &Btf<'_>) -> BTreeMap<String, Target> {
     crate::plan::tracepoints()
         .filter_map(|name| {
-            let typedef = typedef_name(name);
-            let btf_id = btf.type_id(Class::Typedef, &typedef).ok()?;
+            let mut target = find_target(btf, Class::Typedef, &typedef_name(name))?;
+            name.clone_into(&mut target.prototype.name);
             // The first parameter is the data pointer of whoever registered, which programs do not get.
-            let arguments = btf.parameter_count(Class::Typedef, &typedef).ok()?.saturating_sub(1);
-            Some((name.to_owned(), Tracepoint { btf_id, arguments }))
+            target.prototype.parameters.drain(..target.prototype.parameters.len().min(1));
+            Some((name.to_owned(), target))
         })
         .collect()
 }
 
-fn find_functions(btf: &Btf<'_>) -> BTreeSet<String> {
+fn find_functions(btf: &Btf<'_>) -> BTreeMap<String, Target> {
     crate::plan::functions()
-        .filter(|name| btf.type_id(Class::Function, name).is_ok())
-        .map(str::to_owned)
+        .filter_map(|name| Some((name.to_owned(), find_target(btf, Class::Function, name)?)))
         .collect()
 }
 
@@ -321,6 +325,12 @@ fn find_functions(btf: &Btf<'_>) -> BTreeSet<String> {
 pub fn lift_memory_limit() {
     // Whether that helped is among the features.
     let _ = raise_memlock(None);
+}
+
+fn find_target(btf: &Btf<'_>, class: Class, name: &str) -> Option<Target> {
+    let btf_id = btf.type_id(class, name).ok()?;
+    let nameless = |_| Prototype { name: name.to_owned(), ..Prototype::default() };
+    Some(Target { btf_id, prototype: btf.prototype(class, name).unwrap_or_else(nameless) })
 }
 
 /// Lifts the limit of locked memory. On kernels that do not count it, failure is of no consequence.

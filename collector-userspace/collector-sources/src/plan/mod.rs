@@ -7,6 +7,7 @@
 
 mod build;
 mod table;
+mod taken;
 #[cfg(test)]
 mod tests;
 mod trampolines;
@@ -20,7 +21,8 @@ use crate::features::{BtfState, Capabilities, Features, KernelVersion, Support, 
 use crate::object::Object;
 use crate::offsets::{self, Field, Resolved};
 
-pub use table::{functions, rows, tracepoints};
+pub use table::{functions, rows};
+pub use taken::{mismatch, taken, tracepoints};
 
 /// Kinds whose programs keep the pid filter's set of descendants: to be wanted in addition where that filter
 /// is set. Their records are sent only where [`Settings::kinds`](collector_common::Settings::kinds) says so.
@@ -384,13 +386,9 @@ fn obstacle(row: &Row, features: &Features, offsets: &Resolved, limits: &Limits)
 fn missing_place(hook: &Hook, features: &Features) -> Option<String> {
     if hook.place == Place::Tracepoint {
         let tracepoint = hook.at.first()?;
-        let wanted = table::arguments(tracepoint);
         return match features.tracepoints.get(*tracepoint) {
             None => Some(format!("this kernel has no tracepoint {tracepoint}")),
-            Some(found) if found.arguments < wanted => {
-                Some(format!("tracepoint {tracepoint} has {} arguments, not {wanted}", found.arguments))
-            }
-            Some(_) => None,
+            Some(found) => mismatch(&found.prototype),
         };
     }
     match features.trampolines() {
@@ -409,7 +407,7 @@ fn missing_place(hook: &Hook, features: &Features) -> Option<String> {
         }
     }
     match hook.function(features) {
-        Some(_) => None,
+        Some(name) => mismatch(&features.functions.get(name)?.prototype),
         None if hook.attach == Attach::IfThere => None,
         None => Some(format!("this kernel has no function {}", hook.at.join(" or "))),
     }
@@ -418,7 +416,7 @@ fn missing_place(hook: &Hook, features: &Features) -> Option<String> {
 impl Hook {
     /// The function of this kernel that the hook is for.
     fn function(&self, features: &Features) -> Option<&'static str> {
-        self.at.iter().copied().find(|name| features.functions.contains(*name))
+        self.at.iter().copied().find(|name| features.functions.contains_key(*name))
     }
 
     /// The program for this kernel; `None` if it has no place for it.

@@ -14,33 +14,11 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
     [PROCESS, trampolines::NETWORK, NETWORK, trampolines::FILES, FILES].into_iter().flatten()
 }
 
-/// Every tracepoint the table uses, for whoever looks them up.
-pub fn tracepoints() -> impl Iterator<Item = &'static str> {
-    TRACEPOINTS.iter().flat_map(|&(name, _)| name).copied()
-}
-
 /// Every kernel function the table uses, likewise.
 pub fn functions() -> impl Iterator<Item = &'static str> {
     let hooks = rows().flat_map(|row| row.hooks).filter(|hook| hook.place != Place::Tracepoint);
     hooks.flat_map(|hook| hook.at).copied()
 }
-
-/// Arguments that the programs of a tracepoint take.
-pub(super) fn arguments(tracepoint: &str) -> u32 {
-    TRACEPOINTS.iter().find(|(name, _)| name.contains(&tracepoint)).map_or(0, |&(_, arguments)| arguments)
-}
-
-/// Tracepoints, and how many of their arguments the programs take.
-const TRACEPOINTS: &[(Names, u32)] = &[
-    (EXEC_POINT, 3),
-    (SHUT_POINT, 2),
-    (FORK_POINT, 2),
-    (QUIT_POINT, 1),
-    (STATE_POINT, 3),
-    (QUEUE_POINT, 1),
-    (ENTER_POINT, 2),
-    (EXIT_POINT, 2),
-];
 
 pub(super) type Names = &'static [&'static str];
 

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use collector_common::{Domain, MISSING, Offsets, name};
 
 use super::*;
-use crate::features::{Capabilities, CgroupMode, Cgroups, Fact, Lockdown, Tracepoint};
+use crate::btf::{Parameter, Prototype};
+use crate::features::{Capabilities, CgroupMode, Cgroups, Fact, Lockdown, Target};
 use crate::offsets::MissingOffset;
 use crate::syscalls::{self, Arch};
 
@@ -14,9 +15,7 @@ const EVERYTHING: u64 = u64::MAX;
 /// A kernel with everything tier B needs and trampolines forbidden.
 fn kernel() -> Features {
     let yes = || Fact::new(Support::Supported, "made up");
-    let tracepoints = tracepoints()
-        .map(|name| (name.to_owned(), Tracepoint { btf_id: 1, arguments: table::arguments(name) }))
-        .collect();
+    let tracepoints = tracepoints().map(|name| (name.to_owned(), target(name))).collect();
     Features {
         kernel: Fact::new(Some(KernelVersion::new(6, 12)), "made up"),
         arch: Fact::new(Some(Arch::X86_64), "made up"),
@@ -34,8 +33,34 @@ fn kernel() -> Features {
         current_task: yes(),
         fetch_atomics: yes(),
         tracepoints,
-        functions: BTreeSet::new(),
+        functions: BTreeMap::new(),
     }
+}
+
+/// A tracepoint or function as the programs at it want it.
+fn target(name: &str) -> Target {
+    let in_c = |of: taken::Type| match of {
+        taken::Type::To(name) => format!("struct {name} *"),
+        taken::Type::Pointer => "void *".to_owned(),
+        taken::Type::Number => "int".to_owned(),
+    };
+    let mut prototype = Prototype { name: name.to_owned(), result: "int".to_owned(), ..Prototype::default() };
+    let parameters = &mut prototype.parameters;
+    let parameter =
+        |name: &str, of_type| Parameter { name: name.to_owned(), of_type, ..Parameter::default() };
+    for &wanted in taken(name).unwrap() {
+        match wanted {
+            taken::Taken::At(position, of) => {
+                parameters.resize(parameters.len().max(position + 1), parameter("", "int".to_owned()));
+                parameters[position].of_type = in_c(of);
+            }
+            taken::Taken::Named(name, of) => parameters.push(parameter(name, in_c(of))),
+            taken::Taken::Count(count) => parameters.resize(count, parameter("", "int".to_owned())),
+            taken::Taken::Result(of) => prototype.result = in_c(of),
+        }
+    }
+    assert_eq!(mismatch(&prototype), None);
+    Target { btf_id: 1, prototype }
 }
 
 /// Offsets that are all known and fulfil the assumptions.
@@ -236,9 +261,13 @@ fn kernels_too_old_or_foreign_say_so() {
 #[test]
 fn a_tracepoint_that_lost_an_argument_is_not_used() {
     let mut features = kernel();
-    features.tracepoints.insert("sched_process_exec".to_owned(), Tracepoint { btf_id: 1, arguments: 2 });
+    features.tracepoints.get_mut("sched_process_exec").unwrap().prototype.parameters.pop();
     let plan = plan(&features, &offsets(), EVERYTHING, &Limits::default());
-    assert_eq!(reason(&plan, Kind::ProcessExec), "tracepoint sched_process_exec has 2 arguments, not 3");
+    let reason = reason(&plan, Kind::ProcessExec);
+    assert!(
+        reason.contains("sched_process_exec(") && reason.contains("needed: struct linux_binprm"),
+        "{reason}"
+    );
 }
 
 #[test]
@@ -322,7 +351,7 @@ fn a_plan_prints_as_json() {
 fn kernel_with_functions() -> Features {
     let mut features = kernel();
     features.fentry = Fact::new(Support::Supported, "made up");
-    features.functions = functions().map(str::to_owned).collect();
+    features.functions = functions().map(|name| (name.to_owned(), target(name))).collect();
     features
 }
 
@@ -358,6 +387,19 @@ fn a_function_that_was_renamed_is_found_by_its_new_name() {
     let plan = plan(&features, &offsets(), EVERYTHING, &Limits::default());
     let Outcome::Served { tier: Tier::B, no_better, .. } = outcome(&plan, Kind::FileOpen) else { panic!() };
     assert_eq!(no_better.as_deref(), Some("this kernel has no function do_filp_open or do_file_open"));
+}
+
+#[test]
+fn a_function_with_another_prototype_is_left_alone() {
+    let mut features = kernel_with_functions();
+    features.functions.get_mut("vfs_rename").unwrap().prototype.parameters[0].of_type = "int".to_owned();
+    let plan = plan(&features, &offsets(), EVERYTHING, &Limits::default());
+    let Outcome::Served { tier: Tier::B, no_better: Some(reason), .. } = outcome(&plan, Kind::FileRename)
+    else {
+        panic!()
+    };
+    assert!(reason.ends_with("needed: struct renamedata * as argument 1"), "{reason}");
+    assert_eq!(tier(&plan, Kind::FileDelete), Tier::A);
 }
 
 #[test]
@@ -406,7 +448,7 @@ fn what_stands_in_for_a_missing_tracepoint_is_used_and_nothing_lacks() {
 #[test]
 fn calls_that_an_architecture_lacks_are_nothing_to_miss() {
     let mut features = kernel_with_functions();
-    features.functions.retain(|name| !name.starts_with("__x64_") && name != "__arm64_sys_utimes");
+    features.functions.retain(|name, _| !name.starts_with("__x64_") && name != "__arm64_sys_utimes");
     let plan = plan(&features, &offsets(), EVERYTHING, &Limits::default());
     assert!(lacks(&plan, Kind::FileAttributes).is_empty());
     let close = plan.attach.iter().find(|program| program.name == "call_close").unwrap();

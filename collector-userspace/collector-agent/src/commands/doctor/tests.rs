@@ -1,6 +1,6 @@
 //! The words of the diagnosis, on made-up machines.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use collector_sources::features::{
     BtfState, Capabilities, CgroupMode, Cgroups, Fact, Features, KernelVersion, Lockdown, Support,
@@ -33,7 +33,7 @@ fn features(support: &Support, capabilities: Capabilities) -> Features {
         current_task: fact("loaded a call"),
         fetch_atomics: fact("loaded a fetch-and-add"),
         tracepoints: BTreeMap::new(),
-        functions: BTreeSet::new(),
+        functions: BTreeMap::new(),
     }
 }
 
