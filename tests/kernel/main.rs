@@ -14,6 +14,7 @@ mod overload;
 mod privileges;
 mod process;
 mod registers;
+mod prototypes;
 mod tiers;
 
 use std::path::{Path, PathBuf};

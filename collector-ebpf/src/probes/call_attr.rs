@@ -11,7 +11,6 @@ use crate::syscall::Call;
 
 macro_rules! calls {
     ($($program:ident = $function:literal, $what:path;)*) => {$(
-        // proto: 5.10-: long the call of that name(const struct pt_regs *regs)
         #[fexit(function = $function)]
         pub fn $program(ctx: FExitContext) -> i32 {
             $what(&ctx);
@@ -21,17 +20,29 @@ macro_rules! calls {
 }
 
 calls! {
+    // proto: 5.10-7.3: long __x64_sys_utime(const struct pt_regs *regs)
     call_utime = "__x64_sys_utime", times;
+    // proto: 5.10-7.3: long __x64_sys_utimes(const struct pt_regs *regs)
     call_utimes = "__x64_sys_utimes", times;
+    // proto: 5.10-7.3: long __x64_sys_futimesat(const struct pt_regs *regs)
     call_futimesat = "__x64_sys_futimesat", times_at;
+    // proto: 5.10-7.3: long __x64_sys_utimensat(const struct pt_regs *regs)
     call_utimensat = "__x64_sys_utimensat", times_at;
+    // proto: 5.10-7.3: long __x64_sys_setxattr(const struct pt_regs *regs)
     call_setxattr = "__x64_sys_setxattr", xattr;
+    // proto: 5.10-7.3: long __x64_sys_lsetxattr(const struct pt_regs *regs)
     call_lsetxattr = "__x64_sys_lsetxattr", xattr;
+    // proto: 5.10-7.3: long __x64_sys_fsetxattr(const struct pt_regs *regs)
     call_fsetxattr = "__x64_sys_fsetxattr", xattr_of;
+    // proto: 5.10-7.3: long __x64_sys_removexattr(const struct pt_regs *regs)
     call_rmxattr = "__x64_sys_removexattr", xattr;
+    // proto: 5.10-7.3: long __x64_sys_lremovexattr(const struct pt_regs *regs)
     call_lrmxattr = "__x64_sys_lremovexattr", xattr;
+    // proto: 5.10-7.3: long __x64_sys_fremovexattr(const struct pt_regs *regs)
     call_frmxattr = "__x64_sys_fremovexattr", xattr_of;
+    // proto: 6.18-7.3: long __x64_sys_setxattrat(const struct pt_regs *regs)
     call_setxattrat = "__x64_sys_setxattrat", xattr_at;
+    // proto: 6.18-7.3: long __x64_sys_removexattrat(const struct pt_regs *regs)
     call_rmxattrat = "__x64_sys_removexattrat", xattr_at;
 }
 

@@ -11,7 +11,8 @@ use crate::{hook, task, written};
 /// Most files reported; the length of the list in the buffer.
 const MOST: u32 = 16;
 
-// proto: 5.10-: int security_bprm_creds_from_file(struct linux_binprm *bprm, struct file *file)
+// proto: 5.10-6.1: int security_bprm_creds_from_file(struct linux_binprm *bprm, struct file *file)
+// proto: 6.12-7.3: int security_bprm_creds_from_file(struct linux_binprm *bprm, const struct file *file)
 #[fentry(function = "security_bprm_creds_from_file")]
 pub fn creds_begins(_: FEntryContext) -> i32 {
     let task = task::current();

@@ -9,7 +9,7 @@ use crate::maps::{SHUT_SCRATCH, SHUT_STAGES};
 use crate::scratch::Scratch;
 use crate::{file, written};
 
-// proto: 6.10-: void sched_prepare_exec(struct task_struct *task, struct linux_binprm *bprm)
+// proto: 6.12-7.3: void sched_prepare_exec(struct task_struct *task, struct linux_binprm *bprm)
 #[btf_tracepoint(function = "sched_prepare_exec")]
 pub fn exec_files(ctx: BtfTracePointContext) -> i32 {
     let task: *const u8 = ctx.arg(0);

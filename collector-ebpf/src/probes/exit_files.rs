@@ -10,8 +10,8 @@ use crate::scratch::Scratch;
 use crate::{file, written};
 
 /// Runs before `proc_exit`, so that a process's last file events precede its end.
-// proto: 5.10-6.15: void sched_process_exit(struct task_struct *p)
-// proto: 6.16-:     void sched_process_exit(struct task_struct *p, bool group_dead)
+// proto: 5.10-6.12: void sched_process_exit(struct task_struct *p)
+// proto: 6.18-7.3: void sched_process_exit(struct task_struct *p, bool group_dead)
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn exit_files(ctx: BtfTracePointContext) -> i32 {
     let task: *const u8 = ctx.arg(0);

@@ -25,12 +25,15 @@ pub fn file_finish_ent(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
+// proto: 5.10-6.12: void sched_process_exit(struct task_struct *p)
+// proto: 6.18-7.3: void sched_process_exit(struct task_struct *p, bool group_dead)
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn file_finish_end(ctx: BtfTracePointContext) -> i32 {
     finish(&ctx, &QUIT_SCRATCH, &QUIT_STAGES, 1, 0);
     0
 }
 
+// proto: 6.12-7.3: void sched_prepare_exec(struct task_struct *task, struct linux_binprm *bprm)
 #[btf_tracepoint(function = "sched_prepare_exec")]
 pub fn file_finish_sht(ctx: BtfTracePointContext) -> i32 {
     finish(&ctx, &SHUT_SCRATCH, &SHUT_STAGES, 1, 0);

@@ -21,7 +21,7 @@ struct Ends {
     target: [u64; 2],
 }
 
-// proto: 5.10-: void net_dev_queue(struct sk_buff *skb)
+// proto: 5.10-7.3: void net_dev_queue(struct sk_buff *skb)
 #[btf_tracepoint(function = "net_dev_queue")]
 pub fn net_send(ctx: BtfTracePointContext) -> i32 {
     let packet: *const u8 = ctx.arg(0);

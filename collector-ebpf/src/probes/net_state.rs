@@ -12,7 +12,7 @@ use crate::net::{self, Socket};
 use crate::probes::net_connect;
 use crate::{emit, filter, table, task};
 
-// proto: 5.10-: void inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)
+// proto: 5.10-7.3: void inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn net_state(ctx: BtfTracePointContext) -> i32 {
     let sock: *const u8 = ctx.arg(0);

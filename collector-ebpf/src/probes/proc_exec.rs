@@ -18,7 +18,7 @@ const CGROUP_NAMES: u32 = 8;
 /// Bytes read when the whole vector cannot be: one page is likely to be present.
 const ARGV_RETRY: u32 = 1024;
 
-// proto: 5.10-: void sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)
+// proto: 5.10-7.3: void sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn proc_exec(ctx: BtfTracePointContext) -> i32 {
     let task: *const u8 = ctx.arg(0);

@@ -11,8 +11,8 @@ use crate::{emit, filter, task};
 /// `signal_struct.flags`: the group's status is `group_exit_code`.
 const SIGNAL_GROUP_EXIT: u32 = 4;
 
-// proto: 5.10-6.15: void sched_process_exit(struct task_struct *p)
-// proto: 6.16-:     void sched_process_exit(struct task_struct *p, bool group_dead)
+// proto: 5.10-6.12: void sched_process_exit(struct task_struct *p)
+// proto: 6.18-7.3: void sched_process_exit(struct task_struct *p, bool group_dead)
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn proc_exit(ctx: BtfTracePointContext) -> i32 {
     let task: *const u8 = ctx.arg(0);

@@ -8,7 +8,7 @@ use crate::kernel::{load, offset, setting};
 use crate::maps::FILTER_PIDS;
 use crate::{emit, filter, task};
 
-// proto: 5.10-: void sched_process_fork(struct task_struct *parent, struct task_struct *child)
+// proto: 5.10-7.3: void sched_process_fork(struct task_struct *parent, struct task_struct *child)
 #[btf_tracepoint(function = "sched_process_fork")]
 pub fn proc_fork(ctx: BtfTracePointContext) -> i32 {
     let parent: *const u8 = ctx.arg(0);

@@ -8,8 +8,8 @@ use crate::net::Typed;
 use crate::probes::net_accept::accepted;
 use crate::task;
 
-// proto: 5.10-6.9: int inet_accept(struct socket *sock, struct socket *newsock, int flags, bool kern)
-// proto: 6.10-:    int inet_accept(struct socket *sock, struct socket *newsock, struct proto_accept_arg *arg)
+// proto: 5.10-6.1: int inet_accept(struct socket *sock, struct socket *newsock, int flags, bool kern)
+// proto: 6.12-7.3: int inet_accept(struct socket *sock, struct socket *newsock, struct proto_accept_arg *arg)
 #[fexit(function = "inet_accept")]
 pub fn accept_done(ctx: FExitContext) -> i32 {
     let socket: *const u8 = ctx.arg(1);

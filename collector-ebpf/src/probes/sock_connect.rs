@@ -10,7 +10,8 @@ use crate::net::Typed;
 use crate::probes::net_connect::{failed, is_early, target, told};
 use crate::task;
 
-// proto: 5.10-: int inet_stream_connect(struct socket *sock, struct sockaddr *uaddr, int addr_len, int flags)
+// proto: 5.10-6.18: int inet_stream_connect(struct socket *sock, struct sockaddr *uaddr, int addr_len, int flags)
+// proto: 7.3: int inet_stream_connect(struct socket *sock, struct sockaddr_unsized *uaddr, int addr_len, int flags)
 #[fexit(function = "inet_stream_connect")]
 pub fn connect_done(ctx: FExitContext) -> i32 {
     let result: i32 = ctx.arg(4);
@@ -22,7 +23,7 @@ pub fn connect_done(ctx: FExitContext) -> i32 {
 }
 
 /// A security module said no: the call comes no further.
-// proto: 5.10-: int security_socket_connect(struct socket *sock, struct sockaddr *address, int addrlen)
+// proto: 5.10-7.3: int security_socket_connect(struct socket *sock, struct sockaddr *address, int addrlen)
 #[fexit(function = "security_socket_connect")]
 pub fn connect_denied(ctx: FExitContext) -> i32 {
     let result: i32 = ctx.arg(3);

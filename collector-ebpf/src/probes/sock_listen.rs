@@ -9,7 +9,7 @@ use crate::net::Typed;
 use crate::probes::net_listen::listens;
 use crate::{filter, task};
 
-// proto: 5.10-: int inet_listen(struct socket *sock, int backlog)
+// proto: 5.10-7.3: int inet_listen(struct socket *sock, int backlog)
 #[fexit(function = "inet_listen")]
 pub fn listen_done(ctx: FExitContext) -> i32 {
     let (socket, result): (*const u8, i32) = (ctx.arg(0), ctx.arg(2));

@@ -9,7 +9,7 @@ use crate::maps::{ENTER_CALLS, EXIT_CALLS};
 use crate::syscall::Call;
 use crate::task;
 
-// proto: 5.10-: void sys_enter(struct pt_regs *regs, long id)
+// proto: 5.10-7.3: void sys_enter(struct pt_regs *regs, long id)
 #[btf_tracepoint(function = "sys_enter")]
 pub fn sys_enter(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the current task is typed.
@@ -21,7 +21,7 @@ pub fn sys_enter(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-// proto: 5.10-: void sys_exit(struct pt_regs *regs, long ret)
+// proto: 5.10-7.3: void sys_exit(struct pt_regs *regs, long ret)
 #[btf_tracepoint(function = "sys_exit")]
 pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the current task is typed.

@@ -15,21 +15,21 @@ const ATTR_SIZE: u32 = 1 << 3;
 const ATTR_FILE: u32 = 1 << 13;
 const ATTR_OPEN: u32 = 1 << 15;
 
-// proto: 5.10-: int security_path_chmod(const struct path *path, umode_t mode)
+// proto: 5.10-7.3: int security_path_chmod(const struct path *path, umode_t mode)
 #[fentry(function = "security_path_chmod")]
 pub fn chmod_begins(ctx: FEntryContext) -> i32 {
     begins(&ctx, file_flag::MODE_CHANGED);
     0
 }
 
-// proto: 5.10-: int security_path_chown(const struct path *path, kuid_t uid, kgid_t gid)
+// proto: 5.10-7.3: int security_path_chown(const struct path *path, kuid_t uid, kgid_t gid)
 #[fentry(function = "security_path_chown")]
 pub fn chown_begins(ctx: FEntryContext) -> i32 {
     begins(&ctx, file_flag::OWNER_CHANGED);
     0
 }
 
-// proto: 5.10-: int security_path_truncate(const struct path *path)
+// proto: 5.10-7.3: int security_path_truncate(const struct path *path)
 #[fentry(function = "security_path_truncate")]
 pub fn trunc_begins(ctx: FEntryContext) -> i32 {
     begins(&ctx, file_flag::TRUNCATED);
@@ -42,7 +42,10 @@ fn begins(ctx: &FEntryContext, flags: u32) {
     unsafe { Pending::on(ctx.arg(0), flags) }.note();
 }
 
-// proto: 5.10-: int notify_change(…, struct dentry *dentry, struct iattr *attr, …)
+// proto: 5.10: int notify_change(struct dentry *dentry, struct iattr *attr, struct inode **delegated_inode)
+// proto: 6.1: int notify_change(struct user_namespace *mnt_userns, struct dentry *dentry, struct iattr *attr, struct inode **delegated_inode)
+// proto: 6.12-6.18: int notify_change(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr, struct inode **delegated_inode)
+// proto: 7.3: int notify_change(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr, struct delegated_inode *delegated_inode)
 #[fexit(function = "notify_change")]
 pub fn change_done(ctx: FExitContext) -> i32 {
     let dentry = argument(&ctx, offset!(change_dentry));

@@ -10,14 +10,14 @@ use crate::{file, task, written};
 
 /// Every way of closing but the call of that name, which leaves it out from 6.6 on: duplicating onto a descriptor, closing a
 /// range, io_uring.
-// proto: 5.10-: int filp_close(struct file *filp, fl_owner_t id)
+// proto: 5.10-7.3: int filp_close(struct file *filp, fl_owner_t id)
 #[fentry(function = "filp_close")]
 pub fn close_begins(ctx: FEntryContext) -> i32 {
     closes(&ctx, ctx.arg(0));
     0
 }
 
-// proto: 5.10-: long __x64_sys_close(const struct pt_regs *regs)
+// proto: 5.10-7.3: long __x64_sys_close(const struct pt_regs *regs)
 #[fentry(function = "__x64_sys_close")]
 pub fn call_close(ctx: FEntryContext) -> i32 {
     let fd = Call::new(&ctx).argument::<0>() as i32;

@@ -10,28 +10,34 @@ use crate::pending::{self, Pending};
 use crate::site::Site as _;
 use crate::{file, filter, task};
 
-// proto: 5.10-: int security_path_unlink(const struct path *dir, struct dentry *dentry)
+// proto: 5.10-7.3: int security_path_unlink(const struct path *dir, struct dentry *dentry)
 #[fentry(function = "security_path_unlink")]
 pub fn unlink_begins(ctx: FEntryContext) -> i32 {
     begins(&ctx, 0);
     0
 }
 
-// proto: 5.10-: int security_path_rmdir(const struct path *dir, struct dentry *dentry)
+// proto: 5.10-7.3: int security_path_rmdir(const struct path *dir, struct dentry *dentry)
 #[fentry(function = "security_path_rmdir")]
 pub fn rmdir_begins(ctx: FEntryContext) -> i32 {
     begins(&ctx, file_flag::DIRECTORY);
     0
 }
 
-// proto: 5.10-: int vfs_unlink(…, struct dentry *dentry, …)
+// proto: 5.10: int vfs_unlink(struct inode *dir, struct dentry *dentry, struct inode **delegated_inode)
+// proto: 6.1: int vfs_unlink(struct user_namespace *mnt_userns, struct inode *dir, struct dentry *dentry, struct inode **delegated_inode)
+// proto: 6.12-6.18: int vfs_unlink(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, struct inode **delegated_inode)
+// proto: 7.3: int vfs_unlink(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, struct delegated_inode *delegated_inode)
 #[fexit(function = "vfs_unlink")]
 pub fn unlink_done(ctx: FExitContext) -> i32 {
     removed(&ctx, argument(&ctx, offset!(unlink_dentry)), argument(&ctx, offset!(unlink_result)));
     0
 }
 
-// proto: 5.10-: int vfs_rmdir(…, struct dentry *dentry, …)
+// proto: 5.10: int vfs_rmdir(struct inode *dir, struct dentry *dentry)
+// proto: 6.1: int vfs_rmdir(struct user_namespace *mnt_userns, struct inode *dir, struct dentry *dentry)
+// proto: 6.12-6.18: int vfs_rmdir(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry)
+// proto: 7.3: int vfs_rmdir(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, struct delegated_inode *delegated_inode)
 #[fexit(function = "vfs_rmdir")]
 pub fn rmdir_done(ctx: FExitContext) -> i32 {
     removed(&ctx, argument(&ctx, offset!(rmdir_dentry)), argument(&ctx, offset!(rmdir_result)));

@@ -11,7 +11,7 @@ use crate::scratch::Slot;
 use crate::site::Site as _;
 use crate::{file, filter, path, task};
 
-// proto: 5.10-: int security_path_link(struct dentry *old_dentry, const struct path *new_dir, struct dentry *new_dentry)
+// proto: 5.10-7.3: int security_path_link(struct dentry *old_dentry, const struct path *new_dir, struct dentry *new_dentry)
 #[fentry(function = "security_path_link")]
 pub fn link_begins(ctx: FEntryContext) -> i32 {
     // SAFETY: the arguments are typed pointers.
@@ -21,7 +21,7 @@ pub fn link_begins(ctx: FEntryContext) -> i32 {
     0
 }
 
-// proto: 5.10-: int security_path_symlink(const struct path *dir, struct dentry *dentry, const char *old_name)
+// proto: 5.10-7.3: int security_path_symlink(const struct path *dir, struct dentry *dentry, const char *old_name)
 #[fentry(function = "security_path_symlink")]
 pub fn symlink_begins(ctx: FEntryContext) -> i32 {
     // SAFETY: as above.
@@ -32,14 +32,20 @@ pub fn symlink_begins(ctx: FEntryContext) -> i32 {
     0
 }
 
-// proto: 5.10-: int vfs_link(struct dentry *old_dentry, …, struct dentry *new_dentry, …)
+// proto: 5.10: int vfs_link(struct dentry *old_dentry, struct inode *dir, struct dentry *new_dentry, struct inode **delegated_inode)
+// proto: 6.1: int vfs_link(struct dentry *old_dentry, struct user_namespace *mnt_userns, struct inode *dir, struct dentry *new_dentry, struct inode **delegated_inode)
+// proto: 6.12-6.18: int vfs_link(struct dentry *old_dentry, struct mnt_idmap *idmap, struct inode *dir, struct dentry *new_dentry, struct inode **delegated_inode)
+// proto: 7.3: int vfs_link(struct dentry *old_dentry, struct mnt_idmap *idmap, struct inode *dir, struct dentry *new_dentry, struct delegated_inode *delegated_inode)
 #[fexit(function = "vfs_link")]
 pub fn link_done(ctx: FExitContext) -> i32 {
     linked(&ctx, argument(&ctx, offset!(link_new_dentry)), argument(&ctx, offset!(link_result)));
     0
 }
 
-// proto: 5.10-: int vfs_symlink(…, struct dentry *dentry, …)
+// proto: 5.10: int vfs_symlink(struct inode *dir, struct dentry *dentry, const char *oldname)
+// proto: 6.1: int vfs_symlink(struct user_namespace *mnt_userns, struct inode *dir, struct dentry *dentry, const char *oldname)
+// proto: 6.12-6.18: int vfs_symlink(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, const char *oldname)
+// proto: 7.3: int vfs_symlink(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, const char *oldname, struct delegated_inode *delegated_inode)
 #[fexit(function = "vfs_symlink")]
 pub fn symlink_done(ctx: FExitContext) -> i32 {
     linked(&ctx, argument(&ctx, offset!(symlink_dentry)), argument(&ctx, offset!(symlink_result)));

@@ -10,7 +10,7 @@ use crate::pending::{self, Pending};
 use crate::site::Site as _;
 use crate::{file, filter, task};
 
-// proto: 5.10-: int security_path_mkdir(const struct path *dir, struct dentry *dentry, umode_t mode)
+// proto: 5.10-7.3: int security_path_mkdir(const struct path *dir, struct dentry *dentry, umode_t mode)
 #[fentry(function = "security_path_mkdir")]
 pub fn mkdir_begins(ctx: FEntryContext) -> i32 {
     // SAFETY: the arguments are typed pointers.
@@ -18,7 +18,7 @@ pub fn mkdir_begins(ctx: FEntryContext) -> i32 {
     0
 }
 
-// proto: 5.10-: int security_path_mknod(const struct path *dir, struct dentry *dentry, umode_t mode, unsigned int dev)
+// proto: 5.10-7.3: int security_path_mknod(const struct path *dir, struct dentry *dentry, umode_t mode, unsigned int dev)
 #[fentry(function = "security_path_mknod")]
 pub fn mknod_begins(ctx: FEntryContext) -> i32 {
     // SAFETY: as above.
@@ -26,7 +26,12 @@ pub fn mknod_begins(ctx: FEntryContext) -> i32 {
     0
 }
 
-// proto: 5.10-: vfs_mkdir(…, struct dentry *dentry, …); a dentry is returned from 6.15 on, which may be another one
+/// The dentry that recent kernels return may be another one than they were given.
+// proto: 5.10: int vfs_mkdir(struct inode *dir, struct dentry *dentry, umode_t mode)
+// proto: 6.1: int vfs_mkdir(struct user_namespace *mnt_userns, struct inode *dir, struct dentry *dentry, umode_t mode)
+// proto: 6.12: int vfs_mkdir(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode)
+// proto: 6.18: struct dentry *vfs_mkdir(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode)
+// proto: 7.3: struct dentry *vfs_mkdir(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode, struct delegated_inode *delegated_inode)
 #[fexit(function = "vfs_mkdir")]
 pub fn mkdir_done(ctx: FExitContext) -> i32 {
     let result = argument(&ctx, offset!(mkdir_result));
@@ -34,7 +39,10 @@ pub fn mkdir_done(ctx: FExitContext) -> i32 {
     0
 }
 
-// proto: 5.10-: int vfs_mknod(…, struct dentry *dentry, …)
+// proto: 5.10: int vfs_mknod(struct inode *dir, struct dentry *dentry, umode_t mode, dev_t dev)
+// proto: 6.1: int vfs_mknod(struct user_namespace *mnt_userns, struct inode *dir, struct dentry *dentry, umode_t mode, dev_t dev)
+// proto: 6.12-6.18: int vfs_mknod(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode, dev_t dev)
+// proto: 7.3: int vfs_mknod(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode, dev_t dev, struct delegated_inode *delegated_inode)
 #[fexit(function = "vfs_mknod")]
 pub fn mknod_done(ctx: FExitContext) -> i32 {
     let result = argument(&ctx, offset!(mknod_result));
@@ -43,7 +51,10 @@ pub fn mknod_done(ctx: FExitContext) -> i32 {
 }
 
 /// A regular file made by `mknod`; opens that create do not come this way.
-// proto: 5.10-: int vfs_create(…, struct dentry *dentry, …)
+// proto: 5.10: int vfs_create(struct inode *dir, struct dentry *dentry, umode_t mode, bool want_excl)
+// proto: 6.1: int vfs_create(struct user_namespace *mnt_userns, struct inode *dir, struct dentry *dentry, umode_t mode, bool want_excl)
+// proto: 6.12-6.18: int vfs_create(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode, bool want_excl)
+// proto: 7.3: int vfs_create(struct mnt_idmap *idmap, struct dentry *dentry, umode_t mode, struct delegated_inode *di)
 #[fexit(function = "vfs_create")]
 pub fn create_done(ctx: FExitContext) -> i32 {
     let result = argument(&ctx, offset!(create_result));

@@ -10,8 +10,8 @@ use crate::kernel::{load, offset};
 use crate::probes::file_open::{INTERESTING, report};
 use crate::{file, hook, task};
 
-// proto: 5.10-6.19: struct file *do_filp_open(int dfd, struct filename *pathname, const struct open_flags *op)
-// proto: 7.0-:      struct file *do_file_open(int dfd, struct filename *pathname, const struct open_flags *op)
+// proto: 5.10-6.18: struct file *do_filp_open(int dfd, struct filename *pathname, const struct open_flags *op)
+// proto: 7.3: struct file *do_file_open(int dfd, struct filename *pathname, const struct open_flags *op)
 #[fexit(function = "do_filp_open")]
 pub fn open_done(ctx: FExitContext) -> i32 {
     let op: *const u8 = ctx.arg(2);
@@ -30,7 +30,7 @@ pub fn open_done(ctx: FExitContext) -> i32 {
     0
 }
 
-// proto: 5.10-: long __x64_sys_open_by_handle_at(const struct pt_regs *regs)
+// proto: 5.10-7.3: long __x64_sys_open_by_handle_at(const struct pt_regs *regs)
 #[fexit(function = "__x64_sys_open_by_handle_at")]
 pub fn open_handle(ctx: FExitContext) -> i32 {
     let fd: i64 = ctx.arg(1);

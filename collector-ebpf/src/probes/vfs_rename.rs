@@ -13,7 +13,7 @@ use crate::{file, filter, task};
 
 const RENAME_EXCHANGE: u64 = 2;
 
-// proto: 5.10-: int security_path_rename(const struct path *old_dir, struct dentry *old_dentry, const struct path *new_dir, struct dentry *new_dentry, unsigned int flags)
+// proto: 5.10-7.3: int security_path_rename(const struct path *old_dir, struct dentry *old_dentry, const struct path *new_dir, struct dentry *new_dentry, unsigned int flags)
 #[fentry(function = "security_path_rename")]
 pub fn rename_begins(ctx: FEntryContext) -> i32 {
     let (old_dir, old): (*const u8, *const u8) = (ctx.arg(0), ctx.arg(1));
@@ -29,7 +29,7 @@ pub fn rename_begins(ctx: FEntryContext) -> i32 {
     0
 }
 
-// proto: 5.10-: int vfs_rename(struct renamedata *rd)
+// proto: 5.10-7.3: int vfs_rename(struct renamedata *rd)
 #[fexit(function = "vfs_rename")]
 pub fn rename_done(ctx: FExitContext) -> i32 {
     let rename: *const u8 = ctx.arg(0);

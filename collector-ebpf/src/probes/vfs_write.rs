@@ -13,7 +13,7 @@ const PROT_WRITE: u64 = 2;
 const MAP_SHARED: u64 = 1;
 const MAY_WRITE: i32 = 2;
 
-// proto: 5.10-: ssize_t vfs_write(struct file *file, const char *buf, size_t count, loff_t *pos)
+// proto: 5.10-7.3: ssize_t vfs_write(struct file *file, const char *buf, size_t count, loff_t *pos)
 #[fexit(function = "vfs_write")]
 pub fn write_done(ctx: FExitContext) -> i32 {
     let bytes: i64 = ctx.arg(4);
@@ -24,7 +24,7 @@ pub fn write_done(ctx: FExitContext) -> i32 {
 }
 
 /// A shared writable mapping may change the file without further calls. The mapping can still fail, for want of memory.
-// proto: 5.10-: int security_mmap_file(struct file *file, unsigned long prot, unsigned long flags)
+// proto: 5.10-7.3: int security_mmap_file(struct file *file, unsigned long prot, unsigned long flags)
 #[fentry(function = "security_mmap_file")]
 pub fn map_begins(ctx: FEntryContext) -> i32 {
     let (file, prot, flags): (u64, u64, u64) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
@@ -34,7 +34,7 @@ pub fn map_begins(ctx: FEntryContext) -> i32 {
     0
 }
 
-// proto: 5.10-: int vfs_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
+// proto: 5.10-7.3: int vfs_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
 #[fexit(function = "vfs_fallocate")]
 pub fn allocate_done(ctx: FExitContext) -> i32 {
     let result: i32 = ctx.arg(4);
@@ -46,7 +46,7 @@ pub fn allocate_done(ctx: FExitContext) -> i32 {
 
 /// What no other program here sees: writes asked for through io_uring, and those of 32-bit programs by other calls than
 /// `write`. How many bytes they write is not known here, nor whether they succeed.
-// proto: 5.10-: int security_file_permission(struct file *file, int mask)
+// proto: 5.10-7.3: int security_file_permission(struct file *file, int mask)
 #[fentry(function = "security_file_permission")]
 pub fn write_begins(ctx: FEntryContext) -> i32 {
     let mask: i32 = ctx.arg(1);
@@ -84,7 +84,6 @@ fn called<const TARGET: usize>(ctx: &FExitContext) {
 
 macro_rules! calls {
     ($($program:ident = $function:literal, $target:literal;)*) => {$(
-        // proto: 5.10-: long the call of that name(const struct pt_regs *regs)
         #[fexit(function = $function)]
         pub fn $program(ctx: FExitContext) -> i32 {
             called::<$target>(&ctx);
@@ -94,10 +93,16 @@ macro_rules! calls {
 }
 
 calls! {
+    // proto: 5.10-7.3: long __x64_sys_writev(const struct pt_regs *regs)
     call_writev = "__x64_sys_writev", 0;
+    // proto: 5.10-7.3: long __x64_sys_pwritev(const struct pt_regs *regs)
     call_pwritev = "__x64_sys_pwritev", 0;
+    // proto: 5.10-7.3: long __x64_sys_pwritev2(const struct pt_regs *regs)
     call_pwritev2 = "__x64_sys_pwritev2", 0;
+    // proto: 5.10-7.3: long __x64_sys_sendfile64(const struct pt_regs *regs)
     call_sendfile = "__x64_sys_sendfile64", 0;
+    // proto: 5.10-7.3: long __x64_sys_splice(const struct pt_regs *regs)
     call_splice = "__x64_sys_splice", 2;
+    // proto: 5.10-7.3: long __x64_sys_copy_file_range(const struct pt_regs *regs)
     call_copy_range = "__x64_sys_copy_file_range", 2;
 }

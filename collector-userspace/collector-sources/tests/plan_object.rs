@@ -6,8 +6,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use collector_common::Offsets;
+use collector_sources::btf::Prototype;
+use collector_sources::features::KernelVersion;
 use collector_sources::offsets;
 use collector_sources::plan::{self, Place};
+
+/// Kernels in which the programs were tried, old to new. Prototypes are written down for these, and for others only as far
+/// as they lie between two that agree.
+const TRIED: [KernelVersion; 5] = [
+    KernelVersion::new(5, 10),
+    KernelVersion::new(6, 1),
+    KernelVersion::new(6, 12),
+    KernelVersion::new(6, 18),
+    KernelVersion::new(7, 3),
+];
 
 /// Source of the kernel programs, file by file.
 fn sources() -> Vec<String> {
@@ -31,25 +44,109 @@ fn between<'t>(text: &'t str, open: &str, close: &str) -> Vec<&'t str> {
     text.split(open).skip(1).filter_map(|rest| rest.split_once(close)).map(|(inside, _)| inside).collect()
 }
 
+/// Programs of a source file: name, what sort of place it is for, and its function.
+fn programs(source: &str) -> Vec<(String, Place, String)> {
+    let mut programs = Vec::new();
+    for (attribute, place) in
+        [("btf_tracepoint", Place::Tracepoint), ("fentry", Place::Entry), ("fexit", Place::Return)]
+    {
+        for program in source.split(&format!("#[{attribute}(function = \"")).skip(1) {
+            let (at, rest) = program.split_once('"').unwrap();
+            let name = *between(rest, "pub fn ", "(").first().unwrap();
+            programs.push((name.to_owned(), place, at.to_owned()));
+        }
+    }
+    // Programs that a macro makes, a line each: name, function, and what it does.
+    let calls = between(source, "\ncalls! {\n", "\n}").into_iter().flat_map(str::lines).map(str::trim);
+    for line in calls.filter(|line| !line.starts_with("//")) {
+        let (name, rest) = line.split_once(" = \"").unwrap();
+        let (at, _) = rest.split_once('"').unwrap();
+        programs.push((name.to_owned(), Place::Return, at.to_owned()));
+    }
+    programs
+}
+
+/// Prototypes written down in a source file, with the first and the last kernel that each holds for.
+fn prototypes(source: &str) -> Vec<(KernelVersion, KernelVersion, Prototype)> {
+    let version = |text: &str| KernelVersion::parse(text).unwrap_or_else(|| panic!("no kernel: {text}"));
+    let lines = source.lines().filter_map(|line| line.trim().strip_prefix("// proto: "));
+    lines
+        .map(|line| {
+            let (range, prototype) = line.split_once(": ").unwrap_or_else(|| panic!("no range: {line}"));
+            let (first, last) = range.split_once('-').unwrap_or((range, range));
+            let prototype = prototype.parse().unwrap_or_else(|error| panic!("{line}: {error}"));
+            (version(first), version(last), prototype)
+        })
+        .collect()
+}
+
+#[test]
+fn every_program_stands_beside_the_prototypes_of_its_function() {
+    let dispatched: BTreeSet<&str> = plan::rows()
+        .flat_map(|row| row.hooks)
+        .filter(|hook| matches!(hook.at, ["sys_enter" | "sys_exit"]))
+        .map(|hook| hook.program)
+        .collect();
+    let mut written: BTreeSet<String> = BTreeSet::new();
+    for source in sources() {
+        let here: BTreeSet<String> = prototypes(&source).into_iter().map(|(.., it)| it.name).collect();
+        for (program, _, at) in programs(&source) {
+            // Those that the dispatchers call are at the dispatchers' place.
+            assert!(
+                here.contains(&at) || dispatched.contains(program.as_str()),
+                "{program}: no `// proto:` of {at}"
+            );
+        }
+        written.extend(here);
+    }
+    let places: BTreeSet<&str> = plan::tracepoints().chain(plan::functions()).collect();
+    // aarch64 calls its own differently, and nothing else.
+    let unwritten =
+        places.iter().filter(|place| !place.starts_with("__arm64_") && !written.contains(**place));
+    assert_eq!(unwritten.collect::<Vec<_>>(), Vec::<&&str>::new());
+    for place in places {
+        assert!(plan::taken(place).is_some(), "{place}: what its programs rely on is not in plan/taken.rs");
+    }
+}
+
+#[test]
+fn prototypes_are_those_of_kernels_tried_and_what_the_programs_need() {
+    let mut ranges: BTreeMap<String, Vec<(KernelVersion, KernelVersion, Prototype)>> = BTreeMap::new();
+    for written in sources().iter().flat_map(|source| prototypes(source)) {
+        let all = ranges.entry(written.2.name.clone()).or_default();
+        // The same is written beside each program.
+        if !all.contains(&written) {
+            all.push(written);
+        }
+    }
+    for (function, written) in &ranges {
+        let mut before = None;
+        for (first, last, prototype) in written {
+            assert!(
+                TRIED.contains(first) && TRIED.contains(last) && first <= last,
+                "{function}: {first}-{last}"
+            );
+            assert!(before.is_none_or(|before| before < *first), "{function}: {first} is in two ranges");
+            assert_eq!(plan::mismatch(prototype), None);
+            before = Some(*last);
+        }
+        let alternatives = Offsets::PATHS.into_iter().flat_map(|path| path.split('|'));
+        for (of, parameter) in alternatives.filter_map(|path| path.strip_prefix("arg ")?.split_once('.')) {
+            let has = |it: &Prototype| it.parameters.iter().any(|found| found.name == parameter);
+            assert!(
+                of != function || written.iter().all(|(.., it)| has(it)),
+                "{function} has no {parameter}"
+            );
+        }
+    }
+}
+
 #[test]
 fn table_and_object_name_the_same_programs_and_places() {
     let mut object = BTreeMap::new();
     for source in sources() {
-        for (attribute, place) in
-            [("btf_tracepoint", Place::Tracepoint), ("fentry", Place::Entry), ("fexit", Place::Return)]
-        {
-            for program in source.split(&format!("#[{attribute}(function = \"")).skip(1) {
-                let (at, rest) = program.split_once('"').unwrap();
-                let name = *between(rest, "pub fn ", "(").first().unwrap();
-                object.insert(name.to_owned(), (place, at.to_owned()));
-            }
-        }
-        // Programs that a macro makes, a line each: name, function, and what it does.
-        for line in between(&source, "\ncalls! {\n", "\n}").into_iter().flat_map(str::lines) {
-            let (name, rest) = line.trim().split_once(" = \"").unwrap();
-            let (at, _) = rest.split_once('"').unwrap();
-            object.insert(name.to_owned(), (Place::Return, at.to_owned()));
-        }
+        let programs = programs(&source).into_iter();
+        object.extend(programs.map(|(program, place, at)| (program, (place, at))));
     }
     let mut table: BTreeMap<String, (Place, &[&str])> = plan::rows()
         .flat_map(|row| row.hooks)
