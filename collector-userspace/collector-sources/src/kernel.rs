@@ -104,6 +104,15 @@ impl KernelCapture {
     /// # Errors
     /// See [`StartError`]; nothing stays behind in the kernel.
     pub fn start(config: &KernelConfig) -> Result<Self, StartError> {
+        Self::start_on(config, probe)
+    }
+
+    /// The same on a kernel of which `probe` says what it allows and where things are in it: what would become of others
+    /// than the running one. `probe` is not asked where the configuration is impossible.
+    ///
+    /// # Errors
+    /// As [`KernelCapture::start`].
+    pub fn start_on(config: &KernelConfig, probe: impl FnOnce() -> Probed) -> Result<Self, StartError> {
         if !in_initial_pid_namespace() {
             return Err(StartError::PidNamespace);
         }
@@ -209,7 +218,7 @@ fn load_what_is_accepted(
         if plan.served() & config.kinds == 0 {
             return Err(unavailable(&plan, config.kinds));
         }
-        match load(&plan, &probed.offsets.offsets, kernel, config) {
+        match load(&plan, probed, kernel, config) {
             Ok(loaded) => return Ok((plan, loaded)),
             // Every plan leaves out at least one program more than the last.
             Err(LoadError::Refused(programs)) => {

@@ -30,6 +30,7 @@ pub mod stats;
 pub mod syscalls;
 mod tables;
 pub mod tap;
+mod targets;
 #[doc(hidden)]
 pub mod testing;
 

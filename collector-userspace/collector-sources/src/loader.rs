@@ -5,18 +5,20 @@ use std::fmt;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray, ProgramArray, RingBuf};
-use aya::{Btf, BtfError, Ebpf, EbpfError, EbpfLoader};
+use aya::{BtfError, Ebpf, EbpfError, EbpfLoader};
 use collector_common::{
     ARGV_MAX, Domain, HOOK_BUFFERS, Kind, LossReason, Offsets, Settings, counter_slot, filter_flag, name,
 };
 use zerocopy::IntoBytes;
 
 use crate::config::{Filter, KernelConfig};
+use crate::features::Probed;
 use crate::object::Object;
 use crate::plan::{Plan, Program};
 use crate::programs::{self, Link};
 use crate::stats::ProgramStats;
 use crate::tables::Tables;
+use crate::targets::Targets;
 
 /// Why the kernel programs could not be put to work.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +62,8 @@ pub enum LoadError {
 /// Programs in the kernel, attached. Dropping it detaches and unloads them.
 pub struct Loaded {
     ebpf: Ebpf,
+    /// Where programs can be attached.
+    targets: Targets,
     attached: Vec<(Program, Link)>,
     /// Every program that the kernel has accepted so far.
     accepted: Vec<Program>,
@@ -108,7 +112,7 @@ const SCRATCHES: [&str; 4] = [name::EXEC_SCRATCH, name::FILE_SCRATCH, name::QUIT
 /// See [`LoadError`]. Nothing stays attached after an error.
 pub fn load(
     plan: &Plan,
-    offsets: &Offsets,
+    probed: &Probed,
     kernel: KernelTraits,
     config: &KernelConfig,
 ) -> Result<(Loaded, Rings), LoadError> {
@@ -120,7 +124,7 @@ pub fn load(
         settings.filters |= filter_flag::CONNECT_RESULT;
     }
     let sizes = [config.rings.process, config.rings.network, config.rings.file].map(ring_size);
-    let mut ebpf = create_maps(plan.object, offsets, &settings, sizes, config)?;
+    let mut ebpf = create_maps(plan.object, &probed.offsets.offsets, &settings, sizes, config)?;
     let mut rings: Rings = [None, None, None];
     for ((slot, ring), domain) in rings.iter_mut().zip(RINGS).zip(Domain::ALL) {
         if Kind::ALL.iter().any(|kind| kind.domain() == domain && plan.served() & kind.bit() != 0) {
@@ -145,6 +149,7 @@ pub fn load(
         sequences: PerCpuArray::try_from(sequences).map_err(in_map(name::SEQUENCES))?,
         tables: Some(Tables::take(&mut ebpf, possible_cpus())?),
         ring_bytes: sizes.map(u64::from),
+        targets: Targets::new(&probed.features),
         ebpf,
     };
     for &pid in &config.filter.pids {
@@ -168,13 +173,13 @@ impl Loaded {
     /// [`LoadError::Refused`] with every program the kernel does not take. Then only the programs that were attached before
     /// are.
     pub fn apply(&mut self, plan: &Plan) -> Result<(), LoadError> {
-        let btf = Btf::from_sys_fs()?;
+        let targets = self.targets.for_library()?;
         let mut refused = Vec::new();
         for &program in &plan.programs {
             if self.accepted.contains(&program) {
                 continue;
             }
-            match programs::load(&mut self.ebpf, program, &btf) {
+            match programs::load(&mut self.ebpf, program, &targets) {
                 Ok(()) => self.accepted.push(program),
                 Err(error) => refused.push(refusal(error)?),
             }
@@ -321,6 +326,8 @@ fn create_maps(
 ) -> Result<Ebpf, LoadError> {
     let cpus = possible_cpus();
     let mut loader = EbpfLoader::new();
+    // Nothing in the object is to be relocated by the kernel's types.
+    loader.btf(None);
     loader.override_global(name::OFFSETS, offsets.as_bytes(), true).override_global(
         name::SETTINGS,
         settings.as_bytes(),

@@ -221,6 +221,13 @@ pub struct Probed {
 /// side effect lifts this process's limit of locked memory, where it may.
 #[must_use]
 pub fn probe() -> Probed {
+    probe_with(std::fs::read(VMLINUX_BTF))
+}
+
+/// The same where [`VMLINUX_BTF`] holds something else: what would become of a kernel whose type information is damaged or
+/// absent.
+#[must_use]
+pub fn probe_with(blob: std::io::Result<Vec<u8>>) -> Probed {
     let uname = rustix::system::uname();
     let release = uname.release().to_string_lossy();
     let machine = uname.machine().to_string_lossy();
@@ -228,7 +235,6 @@ pub fn probe() -> Probed {
     // Before the programs are tried: on old kernels they are charged against it.
     let memlock = raise_memlock(kernel);
 
-    let blob = std::fs::read(VMLINUX_BTF);
     let typedefs: Vec<String> = crate::plan::tracepoints().map(typedef_name).collect();
     let fixed: Vec<&str> =
         offsets::names().chain(crate::plan::functions()).chain([FENTRY_TARGET, LSM_TARGET]).collect();
