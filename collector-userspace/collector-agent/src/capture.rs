@@ -29,10 +29,11 @@ pub(crate) struct PlannedKind {
     pub(crate) no_better: String,
 }
 
-/// The plan in words.
-pub(crate) fn describe(plan: &Plan) -> Vec<PlannedKind> {
+/// The plan in words, as far as it is about kinds that were asked for.
+pub(crate) fn describe(plan: &Plan, asked_for: u64) -> Vec<PlannedKind> {
     plan.kinds
         .iter()
+        .filter(|planned| asked_for & planned.kind.bit() != 0)
         .map(|planned| {
             let kind = planned.kind.name().to_owned();
             match &planned.outcome {
@@ -49,6 +50,19 @@ pub(crate) fn describe(plan: &Plan) -> Vec<PlannedKind> {
             }
         })
         .collect()
+}
+
+/// What is not captured at all, a sentence for each reason.
+pub(crate) fn not_captured(plan: &[PlannedKind]) -> Vec<String> {
+    let mut reasons: Vec<(String, Vec<&str>)> = Vec::new();
+    for planned in plan.iter().filter(|planned| !planned.captured) {
+        let reason = planned.lacks.join("; ");
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, kinds)) => kinds.push(&planned.kind),
+            None => reasons.push((reason, vec![&planned.kind])),
+        }
+    }
+    reasons.into_iter().map(|(reason, kinds)| format!("not captured: {}: {reason}", kinds.join(", "))).collect()
 }
 
 /// This host as events name it.
@@ -126,6 +140,8 @@ fn cgroup_id(path: &Path) -> Result<u64, Failure> {
 #[derive(Debug)]
 pub(crate) struct Running {
     capture: KernelCapture,
+    /// Kinds that were asked for.
+    kinds: u64,
 }
 
 impl Drop for Running {
@@ -146,7 +162,7 @@ impl Running {
                 failure.hint("capturing needs privileges: run it with `sudo`; `collector doctor` says which ones, and why")
             }
         })?;
-        Ok(Self { capture })
+        Ok(Self { capture, kinds: config.kinds })
     }
 
     /// The library's capture.
@@ -166,6 +182,31 @@ impl Running {
 
     /// What serves which kind.
     pub(crate) fn plan(&self) -> Vec<PlannedKind> {
-        describe(self.capture.report())
+        describe(self.capture.report(), self.kinds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_reason_is_told_once() {
+        let kind = |kind: &str, captured, lack: &str| PlannedKind {
+            kind: kind.to_owned(),
+            captured,
+            lacks: vec![lack.to_owned()],
+            ..PlannedKind::default()
+        };
+        let plan = [
+            kind("file.open", false, "no reason"),
+            kind("network.listen", false, "another"),
+            kind("file.modify", true, "in part only"),
+            kind("file.link", false, "no reason"),
+        ];
+        assert_eq!(
+            not_captured(&plan),
+            ["not captured: file.open, file.link: no reason", "not captured: network.listen: another"]
+        );
     }
 }

@@ -4,17 +4,18 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
 use aya::sys::{Stats, enable_stats};
-use collector_common::{Domain, Kind};
+use collector_common::Domain;
 use collector_core::EventSource;
 
 use crate::clock::{Anchor, Clock};
-use crate::config::KernelConfig;
+use crate::config::{KernelConfig, RingSizes};
 use crate::features::{Features, Probed, probe};
 use crate::identity::{Boot, ProcessTable, TableConfig, clock_ticks};
-use crate::loader::{KernelTraits, LoadError, Loaded, Rings, load};
+use crate::loader::{self, KernelTraits, LoadError, load};
 use crate::offsets;
 use crate::pipeline::Shared;
-use crate::plan::{Limits, Outcome, Plan, plan};
+use crate::plan::{IDENTITY, Limits, Outcome, Plan, plan};
+use crate::refused;
 use crate::session::Session;
 use crate::source::KernelSource;
 use crate::stats::CaptureStats;
@@ -122,15 +123,10 @@ impl KernelCapture {
             }
         }
         let probed = probe();
-        let features = &probed.features;
-        let kernel = KernelTraits {
-            cgroup_v1: features.cgroups.value.in_memory_hierarchy() && probed.offsets.has(offsets::CGROUP_V1),
-            group_dead: features
-                .tracepoints
-                .get("sched_process_exit")
-                .is_some_and(|point| point.prototype.parameters.len() >= 2),
-        };
-        let (plan, (loaded, rings)) = load_what_is_accepted(&probed, kernel, config)?;
+        let load = |plan: &Plan| load(plan, &probed, traits(&probed), config);
+        let (plan, limits, loaded) = load_what_is_accepted(&probed, config, load)?;
+        let (loaded, rings) = loaded.ok_or_else(|| unavailable(&plan, config.kinds))?;
+        refused::warn(&plan, &limits);
         let boot = Boot::new(&boot_id()?, clock_ticks());
         let table = TableConfig { max_processes: config.max_processes, ..TableConfig::default() };
         let shared = Shared::new(ProcessTable::new(boot, table), Clock::new(Anchor::read()));
@@ -206,39 +202,48 @@ impl CaptureHandle {
     }
 }
 
-/// Plans and loads; where the kernel refuses a program, plans again without it.
-fn load_what_is_accepted(
+/// The plan that [`KernelCapture::start_on`] would end with, found out by loading what it says, and attaching nothing. Where
+/// there is no other way it may say that nothing is served.
+///
+/// # Errors
+/// See [`LoadError`].
+pub fn rehearse(config: &KernelConfig, probed: &Probed) -> Result<Plan, LoadError> {
+    let config = &KernelConfig { rings: RingSizes { process: 1, network: 1, file: 1 }, ..config.clone() };
+    let load = |plan: &Plan| loader::rehearse(plan, probed, traits(probed), config);
+    load_what_is_accepted(probed, config, load).map(|(plan, ..)| plan)
+}
+
+/// Plans and loads; where the kernel refuses a program, plans again without it. Nothing is loaded where nothing that is
+/// wanted is served.
+fn load_what_is_accepted<T>(
     probed: &Probed,
-    kernel: KernelTraits,
     config: &KernelConfig,
-) -> Result<(Plan, (Loaded, Rings)), StartError> {
+    load: impl Fn(&Plan) -> Result<T, LoadError>,
+) -> Result<(Plan, Limits, Option<T>), LoadError> {
     let mut limits = Limits { tier: config.tier, ..Limits::default() };
     loop {
-        let plan = plan(&probed.features, &probed.offsets, config.kinds | identity_kinds(), &limits);
+        let plan = plan(&probed.features, &probed.offsets, config.kinds | IDENTITY, &limits);
         if plan.served() & config.kinds == 0 {
-            return Err(unavailable(&plan, config.kinds));
+            return Ok((plan, limits, None));
         }
-        match load(&plan, probed, kernel, config) {
-            Ok(loaded) => return Ok((plan, loaded)),
+        match load(&plan) {
+            Ok(loaded) => return Ok((plan, limits, Some(loaded))),
             // Every plan leaves out at least one program more than the last.
             Err(LoadError::Refused(programs)) => {
-                for (program, reason) in programs {
-                    tracing::warn!(
-                        program,
-                        reason,
-                        "the kernel does not take a program: going on without it"
-                    );
-                    limits.unusable.insert(program.to_owned(), reason);
-                }
+                limits.unusable.extend(programs.into_iter().map(|(name, reason)| (name.to_owned(), reason)));
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         }
     }
 }
 
-/// Kinds without which nobody knows who acted: captured always, published when wanted.
-fn identity_kinds() -> u64 {
-    Kind::ProcessExec.bit() | Kind::ProcessFork.bit() | Kind::ProcessExit.bit()
+fn traits(probed: &Probed) -> KernelTraits {
+    let features = &probed.features;
+    let exit = features.tracepoints.get("sched_process_exit");
+    KernelTraits {
+        cgroup_v1: features.cgroups.value.in_memory_hierarchy() && probed.offsets.has(offsets::CGROUP_V1),
+        group_dead: exit.is_some_and(|point| point.prototype.parameters.len() >= 2),
+    }
 }
 
 /// Whether this process is in the namespace whose pids the kernel programs see. Where `/proc` does not say: yes.

@@ -24,6 +24,7 @@ pub mod procfs;
 pub mod procmond;
 mod programs;
 mod reader;
+mod refused;
 mod session;
 mod source;
 pub mod stats;
@@ -36,5 +37,5 @@ pub mod testing;
 
 pub use collector_common::Domain;
 pub use config::{Filter, KernelConfig, RingSizes};
-pub use kernel::{CaptureHandle, KernelCapture, RunTimes, StartError};
+pub use kernel::{CaptureHandle, KernelCapture, RunTimes, StartError, rehearse};
 pub use stats::{CaptureStats, DomainStats, LossCount, ProgramStats};

@@ -116,6 +116,33 @@ pub fn load(
     kernel: KernelTraits,
     config: &KernelConfig,
 ) -> Result<(Loaded, Rings), LoadError> {
+    let (mut loaded, rings) = prepare(plan, probed, kernel, config)?;
+    loaded.apply(plan)?;
+    Ok((loaded, rings))
+}
+
+/// Loads what `plan` says, attaches nothing, and unloads it.
+///
+/// # Errors
+/// As [`load`].
+pub fn rehearse(
+    plan: &Plan,
+    probed: &Probed,
+    kernel: KernelTraits,
+    config: &KernelConfig,
+) -> Result<(), LoadError> {
+    // The programs refer to the rings.
+    let (mut loaded, _rings) = prepare(plan, probed, kernel, config)?;
+    loaded.accept(plan)
+}
+
+/// Creates the maps.
+fn prepare(
+    plan: &Plan,
+    probed: &Probed,
+    kernel: KernelTraits,
+    config: &KernelConfig,
+) -> Result<(Loaded, Rings), LoadError> {
     if !plan.object.is_embedded() {
         return Err(LoadError::ObjectMissing(plan.object));
     }
@@ -155,7 +182,6 @@ pub fn load(
     for &pid in &config.filter.pids {
         loaded.follow(pid)?;
     }
-    loaded.apply(plan)?;
     Ok((loaded, rings))
 }
 
@@ -173,20 +199,8 @@ impl Loaded {
     /// [`LoadError::Refused`] with every program the kernel does not take. Then only the programs that were attached before
     /// are.
     pub fn apply(&mut self, plan: &Plan) -> Result<(), LoadError> {
-        let targets = self.targets.for_library()?;
+        self.accept(plan)?;
         let mut refused = Vec::new();
-        for &program in &plan.programs {
-            if self.accepted.contains(&program) {
-                continue;
-            }
-            match programs::load(&mut self.ebpf, program, &targets) {
-                Ok(()) => self.accepted.push(program),
-                Err(error) => refused.push(refusal(error)?),
-            }
-        }
-        if !refused.is_empty() {
-            return Err(LoadError::Refused(refused));
-        }
         // Tail calls are all in place before the first program runs.
         self.fill_tail_calls(plan)?;
         let before = self.attached.len();
@@ -209,6 +223,22 @@ impl Loaded {
         self.attached = kept;
         self.stop(gone);
         Ok(())
+    }
+
+    /// Loads what is not there yet.
+    fn accept(&mut self, plan: &Plan) -> Result<(), LoadError> {
+        let targets = self.targets.for_library()?;
+        let mut refused = Vec::new();
+        for &program in &plan.programs {
+            if self.accepted.contains(&program) {
+                continue;
+            }
+            match programs::load(&mut self.ebpf, program, &targets) {
+                Ok(()) => self.accepted.push(program),
+                Err(error) => refused.push(refusal(error)?),
+            }
+        }
+        if refused.is_empty() { Ok(()) } else { Err(LoadError::Refused(refused)) }
     }
 
     /// Lets a process through the pid filter.

@@ -83,9 +83,32 @@ fn missing(program: &'static str) -> LoadError {
 fn refused(program: &'static str) -> impl Fn(ProgramError) -> LoadError {
     move |error| {
         if let ProgramError::LoadError { io_error, verifier_log } = &error {
-            tracing::debug!(program, %verifier_log, "the verifier's log");
-            return LoadError::Program { program, reason: format!("the kernel refused it: {io_error}") };
+            let log = verifier_log.to_string();
+            tracing::debug!(program, log, "the verifier's log");
+            let why = verdict(&log).map(|verdict| format!("{verdict}: ")).unwrap_or_default();
+            return LoadError::Program { program, reason: format!("the kernel refused it: {why}{io_error}") };
         }
         LoadError::Program { program, reason: error.to_string() }
+    }
+}
+
+/// What the verifier says at the end of its log, before it counts what it has looked at.
+fn verdict(log: &str) -> Option<&str> {
+    let counts = ["processed ", "verification time ", "stack depth ", "max_states"];
+    let said = |line: &&str| !line.is_empty() && !counts.iter().any(|count| line.starts_with(count));
+    log.lines().rev().map(str::trim).find(said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::verdict;
+
+    #[test]
+    fn the_verdict_is_the_last_line_that_counts_nothing() {
+        let log = "0: R1=ctx()\n7: (61) r1 = *(u32 *)(r6 +9000)\naccess beyond struct sock at off 9000 size 4\n\
+                   verification time 40 usec\nstack depth 0\nprocessed 8 insns (limit 1000000)\n";
+        assert_eq!(verdict(log), Some("access beyond struct sock at off 9000 size 4"));
+        assert_eq!(verdict("processed 0 insns (limit 1000000)\n"), None);
+        assert_eq!(verdict(""), None);
     }
 }

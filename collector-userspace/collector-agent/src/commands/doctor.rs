@@ -4,6 +4,7 @@ mod diagnosis;
 mod render;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 use super::Context;
 use super::last::runtime_dirs;

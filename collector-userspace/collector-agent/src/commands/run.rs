@@ -11,7 +11,7 @@ use collector_store::StoreConfig;
 
 use super::Context;
 use super::session::{End, Ended, Session, Watch, open_target};
-use crate::capture::{kernel_config, this_host};
+use crate::capture::{kernel_config, not_captured, this_host};
 use crate::cli::{CaptureArgs, RunArgs};
 use crate::config::{Capture, Config, Loaded, Store};
 use crate::failure::{Failure, Kind};
@@ -56,6 +56,12 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
         message(format_args!("warning: {doubt}"));
     }
     release_memory();
+    // What polling does not see was said when it was resorted to.
+    if !sources.polls() {
+        for line in not_captured(&sources.plan()) {
+            message(format_args!("warning: {line}"));
+        }
+    }
     for planned in sources.plan() {
         for lack in &planned.lacks {
             tracing::info!(kind = planned.kind, lack, "not captured in full");

@@ -221,13 +221,13 @@ pub struct Probed {
 /// side effect lifts this process's limit of locked memory, where it may.
 #[must_use]
 pub fn probe() -> Probed {
-    probe_with(std::fs::read(VMLINUX_BTF))
+    probe_with(std::fs::read(VMLINUX_BTF).as_deref())
 }
 
 /// The same where [`VMLINUX_BTF`] holds something else: what would become of a kernel whose type information is damaged or
 /// absent.
 #[must_use]
-pub fn probe_with(blob: std::io::Result<Vec<u8>>) -> Probed {
+pub fn probe_with(blob: Result<&[u8], &std::io::Error>) -> Probed {
     let uname = rustix::system::uname();
     let release = uname.release().to_string_lossy();
     let machine = uname.machine().to_string_lossy();
@@ -239,7 +239,7 @@ pub fn probe_with(blob: std::io::Result<Vec<u8>>) -> Probed {
     let fixed: Vec<&str> =
         offsets::names().chain(crate::plan::functions()).chain([FENTRY_TARGET, LSM_TARGET]).collect();
     let wanted = fixed.into_iter().chain(typedefs.iter().map(String::as_str));
-    let (btf_state, btf) = match &blob {
+    let (btf_state, btf) = match blob {
         Ok(blob) => match Btf::parse(blob, wanted) {
             Ok(btf) => (BtfState::Readable { bytes: blob.len(), types: btf.type_count() }, Some(btf)),
             Err(error) => (BtfState::Invalid { reason: error.to_string() }, None),

@@ -24,9 +24,9 @@ use crate::offsets::{self, Field, Resolved};
 pub use table::{functions, rows};
 pub use taken::{mismatch, taken, tracepoints};
 
-/// Kinds whose programs keep the pid filter's set of descendants: to be wanted in addition where that filter
-/// is set. Their records are sent only where [`Settings::kinds`](collector_common::Settings::kinds) says so.
-pub const FOLLOW_DESCENDANTS: u64 = Kind::ProcessFork.bit() | Kind::ProcessExit.bit();
+/// Kinds without which nobody knows who acted, and whose programs keep the pid filter's set of descendants: to be wanted in
+/// addition, always. Their records are sent only where [`Settings::kinds`](collector_common::Settings::kinds) says so.
+pub const IDENTITY: u64 = Kind::ProcessExec.bit() | Kind::ProcessFork.bit() | Kind::ProcessExit.bit();
 
 /// How well a kernel serves, best first: the order of fallback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -225,6 +225,35 @@ impl Plan {
         let served = |plan: &&KindPlan| matches!(plan.outcome, Outcome::Served { .. });
         self.kinds.iter().filter(served).fold(0, |mask, plan| mask | plan.kind.bit())
     }
+
+    /// Says of what is captured what is not known about who did it, where process events are wanted in vain.
+    fn lack_identity(&mut self) {
+        let missed = |kind| match kind {
+            Kind::ProcessExec => Some("executables and command lines of programs started meanwhile"),
+            Kind::ProcessFork => {
+                Some("parents of new processes, and descendants where a filter is for some processes")
+            }
+            // Processes that have ended are forgotten a little later.
+            _ => None,
+        };
+        let lacks: Vec<Lack> = self
+            .kinds
+            .iter()
+            .filter_map(|planned| match &planned.outcome {
+                Outcome::Unavailable { reason } => Some(Lack {
+                    row: planned.kind.name(),
+                    misses: missed(planned.kind)?,
+                    reason: reason.clone(),
+                }),
+                Outcome::Served { .. } => None,
+            })
+            .collect();
+        for planned in &mut self.kinds {
+            if let Outcome::Served { without, .. } = &mut planned.outcome {
+                without.extend(lacks.iter().cloned());
+            }
+        }
+    }
 }
 
 /// Kinds that are served in the same tier, because some of their programs serve several of them: those of two tiers side
@@ -249,6 +278,7 @@ pub fn plan(features: &Features, offsets: &Resolved, wanted: u64, limits: &Limit
         }
         plan.kinds.push(KindPlan { kind, outcome });
     }
+    plan.lack_identity();
     // In order of the table, which is that of attachment.
     for ((row, _), _) in rows.iter().zip(chosen).filter(|(_, chosen)| *chosen) {
         for hook in row.hooks {

@@ -193,7 +193,28 @@ fn a_missing_offset_costs_only_what_reads_it() {
     offsets.offsets.bprm_file = MISSING;
     let plan = super::plan(&kernel(), &offsets, EVERYTHING, &Limits::default());
     assert_eq!(reason(&plan, Kind::ProcessExec), "this kernel has no linux_binprm.file");
-    assert!(lacks(&plan, Kind::ProcessFork).is_empty());
+    assert_eq!(lacks(&plan, Kind::ProcessFork), ["process.exec"]);
+}
+
+#[test]
+fn without_process_events_the_others_say_that_they_do_not_know_who_acts() {
+    let limits = Limits {
+        unusable: [
+            ("proc_exec".to_owned(), "made up".to_owned()),
+            ("proc_fork".to_owned(), "too".to_owned()),
+        ]
+        .into(),
+        ..Limits::default()
+    };
+    let wanted = Kind::NetworkSend.bit() | IDENTITY;
+    let plan = plan(&kernel(), &offsets(), wanted, &limits);
+    assert_eq!(plan.served(), Kind::NetworkSend.bit() | Kind::ProcessExit.bit());
+    let Outcome::Served { without, .. } = outcome(&plan, Kind::NetworkSend) else { panic!() };
+    let told: Vec<_> = without.iter().map(|lack| (lack.row, lack.reason.as_str())).collect();
+    assert_eq!(
+        told,
+        [("process.exec", "program proc_exec: made up"), ("process.fork", "program proc_fork: too")]
+    );
 }
 
 #[test]
@@ -202,7 +223,7 @@ fn a_broken_assumption_costs_what_relies_on_it() {
     offsets.offsets.dentry_name = 48;
     let plan = plan(&kernel(), &offsets, EVERYTHING, &Limits::default());
     assert!(reason(&plan, Kind::FileOpen).starts_with("not so on this kernel: dentry"));
-    assert!(lacks(&plan, Kind::NetworkConnect).is_empty());
+    assert_eq!(lacks(&plan, Kind::NetworkConnect), ["process.exec"]);
 }
 
 #[test]

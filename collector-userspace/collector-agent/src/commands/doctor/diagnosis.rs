@@ -6,10 +6,10 @@ use collector_sources::features::{
     CAPABILITIES, Capabilities, Capability, Fact, Features, memory_is_limited, probe,
 };
 use collector_sources::object::Object;
-use collector_sources::plan::{Limits, plan};
 use serde::Serialize;
 
-use crate::capture::{PlannedKind, describe, kinds_of};
+use super::trial;
+use crate::capture::PlannedKind;
 use crate::config::{Config, Loaded, Mode, Source};
 use crate::instance::Instance;
 use crate::paths::{Paths, not_makeable};
@@ -109,9 +109,7 @@ impl Diagnosis {
 pub(super) fn diagnose(paths: &Paths, loaded: &Loaded, runtime_dirs: &[PathBuf]) -> Diagnosis {
     let config = &loaded.config;
     let probed = probe();
-    let limits = Limits { tier: config.capture.tier.forced(), ..Limits::default() };
-    let plan = plan(&probed.features, &probed.offsets, kinds_of(&config.capture.sources), &limits);
-    let mut kinds = describe(&plan);
+    let mut kinds = trial::kinds(&config.capture, &probed);
     let needs_kernel = config.capture.needs_kernel();
     let samples = config.capture.sources.contains(&Source::Performance).then(planned_samples);
     let object = Object::for_kernel(&probed.features);
