@@ -62,7 +62,10 @@ pub(crate) fn not_captured(plan: &[PlannedKind]) -> Vec<String> {
             None => reasons.push((reason, vec![&planned.kind])),
         }
     }
-    reasons.into_iter().map(|(reason, kinds)| format!("not captured: {}: {reason}", kinds.join(", "))).collect()
+    reasons
+        .into_iter()
+        .map(|(reason, kinds)| format!("not captured: {}: {reason}", kinds.join(", ")))
+        .collect()
 }
 
 /// This host as events name it.
