@@ -6,6 +6,7 @@ mod agent;
 mod complete;
 mod detection;
 mod doctor;
+mod doctored;
 mod evasion;
 mod file;
 mod filter;

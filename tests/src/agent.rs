@@ -64,15 +64,16 @@ impl Agent {
     /// The same, where the agent's database is on a full disk: an actor mounts a file system of its own there.
     #[must_use]
     pub fn run_on_full_disk(dir: &Path, pids: &[u32], config: &str) -> Self {
-        let mut command = Command::new(crate::actor_program());
         let store = dir.join("store");
         fs::create_dir(&store).expect("the directory is new");
-        let exec: Vec<_> = ["exec".to_owned(), program().to_owned()]
-            .into_iter()
-            .chain(arguments(dir, pids, config))
-            .collect();
-        command.args(["at-once", "unshare mnt", &format!("tmpfs {} 256k", store.display()), &exec.join(" ")]);
-        Self::start(dir, command)
+        let steps = ["unshare mnt".to_owned(), format!("tmpfs {} 256k", store.display())];
+        Self::run_after(&steps, dir, pids, config)
+    }
+
+    /// The same, in what an actor made of its process by these steps.
+    #[must_use]
+    pub fn run_after(steps: &[String], dir: &Path, pids: &[u32], config: &str) -> Self {
+        Self::start(dir, after(steps, &arguments(dir, pids, config)))
     }
 
     fn start(dir: &Path, mut command: Command) -> Self {
@@ -159,6 +160,21 @@ fn arguments(dir: &Path, pids: &[u32], config: &str) -> Vec<String> {
     arguments.extend(["--db".into(), path("store/events.db"), "--runtime-dir".into(), path("runtime")]);
     arguments.extend(pids.iter().flat_map(|pid| ["--pid".to_owned(), pid.to_string()]));
     arguments
+}
+
+/// The agent with these arguments, after an actor has taken these steps in the same process.
+fn after<S: AsRef<str>>(steps: &[String], arguments: &[S]) -> Command {
+    let words = ["exec", program()].into_iter().chain(arguments.iter().map(AsRef::as_ref));
+    let exec = words.collect::<Vec<_>>().join(" ");
+    let mut command = Command::new(crate::actor_program());
+    command.arg("at-once").args(steps).arg(exec);
+    command
+}
+
+/// [`run_agent`], in what an actor made of its process by these steps.
+#[must_use]
+pub fn run_agent_after(steps: &[String], arguments: &[&str]) -> (ExitStatus, String, String) {
+    finish(&mut after(steps, arguments))
 }
 
 /// Runs a command of the agent to its end, and returns how it ended, its stdout and its stderr.

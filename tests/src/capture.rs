@@ -126,10 +126,15 @@ impl Capture {
     /// Loads and attaches, and leaves the rings alone until [`Capture::poll`].
     #[must_use]
     pub fn attach(config: &KernelConfig) -> Self {
-        let mut capture = match KernelCapture::start(config) {
-            Ok(capture) => capture,
+        match KernelCapture::start(config) {
+            Ok(capture) => Self::of(capture),
             Err(error) => panic!("the kernel tests need root and the kernel programs: {error}"),
-        };
+        }
+    }
+
+    /// A capture that was started otherwise; leaves its rings alone until [`Capture::poll`].
+    #[must_use]
+    pub fn of(mut capture: KernelCapture) -> Self {
         Self {
             plan: capture.report().clone(),
             handle: capture.handle(),

@@ -27,15 +27,17 @@ mod cgroup;
 pub mod load;
 pub mod steps;
 mod trace;
+mod types;
 mod user;
 mod watch;
 pub mod workload;
 
 pub use actor::{Actor, Finished, actor_program};
-pub use agent::{Agent, EndedAgent, run_agent, run_agent_by};
+pub use agent::{Agent, EndedAgent, run_agent, run_agent_after, run_agent_by};
 pub use capture::{Capture, everything, forced_tier, names_from, quiet, tier_of, watch_alone};
 pub use cgroup::ChildCgroup;
 pub use trace::{Event, Trace};
+pub use types::Types;
 pub use user::User;
 pub use watch::{watch, watch_closes};
 

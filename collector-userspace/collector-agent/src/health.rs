@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use collector_core::{ComponentHealth, HealthReport, HealthStatus, SourceHealth};
 
+use crate::capture::not_captured;
 use crate::output::human;
 use crate::status::Status;
 
@@ -70,16 +71,14 @@ impl HealthTracker {
 
     /// The kernel side: its rings, and what this kernel does not allow.
     fn capture(&mut self, status: &Status, now: SystemTime) -> Vec<ComponentHealth> {
-        let missing: Vec<&str> =
-            status.plan.iter().filter(|kind| !kind.captured).map(|kind| kind.kind.as_str()).collect();
+        let missing = not_captured(&status.plan);
         let hooks = if let Some(refused) = &status.kernel_refused {
             let reason = format!("/proc is polled instead: {refused}");
             ComponentHealth::not_healthy("hooks", HealthStatus::Degraded, reason)
         } else if missing.is_empty() {
             ComponentHealth::healthy("hooks")
         } else {
-            let reason = format!("not captured here: {}", missing.join(", "));
-            ComponentHealth::not_healthy("hooks", HealthStatus::Degraded, reason)
+            ComponentHealth::not_healthy("hooks", HealthStatus::Degraded, missing.join("; "))
         };
         let mut parts = if status.plan.is_empty() { Vec::new() } else { vec![hooks] };
         for domain in &status.capture.domains {
@@ -275,7 +274,8 @@ mod tests {
     fn what_a_kernel_does_not_allow_is_no_secret() {
         let mut status = status(0);
         status.plan[0].captured = false;
+        status.plan[0].lacks.push("this kernel has no hooks".to_owned());
         let report = HealthTracker::default().report(&status, &[], at(0));
-        assert_eq!(troubles(&report), [("hooks", "not captured here: file.open")]);
+        assert_eq!(troubles(&report), [("hooks", "not captured: file.open: this kernel has no hooks")]);
     }
 }
