@@ -14,8 +14,8 @@ mod network;
 mod overload;
 mod privileges;
 mod process;
-mod registers;
 mod prototypes;
+mod registers;
 mod tiers;
 
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use collector_core::{EventSource, HostInfo};
 use collector_sources::capture_file::CaptureHeader;
-use collector_sources::plan::{Outcome, Plan};
+use collector_sources::plan::{Outcome, Plan, program_and_cause};
 use collector_sources::{CaptureHandle, Filter, KernelCapture, KernelConfig, RingSizes};
 use serde::{Deserialize, Serialize};
 
@@ -52,19 +52,68 @@ pub(crate) fn describe(plan: &Plan, asked_for: u64) -> Vec<PlannedKind> {
         .collect()
 }
 
+/// Why something is not captured: what is behind it, and the programs that it hits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Causes<'a> {
+    causes: Vec<&'a str>,
+    programs: Vec<&'a str>,
+}
+
+impl<'a> Causes<'a> {
+    /// Of one kind of events.
+    pub(crate) fn of(planned: &'a PlannedKind) -> Self {
+        let mut all = Self::default();
+        for reason in planned.lacks.iter().flat_map(|lack| lack.split(BETWEEN)) {
+            let (program, cause) = program_and_cause(reason);
+            if !all.causes.contains(&cause) {
+                all.causes.push(cause);
+            }
+            all.programs.extend(program);
+        }
+        all
+    }
+
+    /// Whether the same is behind both.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.causes == other.causes
+    }
+
+    /// The programs, in brackets.
+    pub(crate) fn programs(&self) -> String {
+        match self.programs[..] {
+            [] => String::new(),
+            [program] => format!(" (program {program})"),
+            _ => format!(" (programs {})", self.programs.join(", ")),
+        }
+    }
+}
+
+impl std::fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}", self.causes.join(BETWEEN), self.programs())
+    }
+}
+
+/// Between reasons.
+const BETWEEN: &str = "; ";
+
 /// What is not captured at all, a sentence for each reason.
 pub(crate) fn not_captured(plan: &[PlannedKind]) -> Vec<String> {
-    let mut reasons: Vec<(String, Vec<&str>)> = Vec::new();
+    let mut reasons: Vec<(Causes<'_>, Vec<&str>)> = Vec::new();
     for planned in plan.iter().filter(|planned| !planned.captured) {
-        let reason = planned.lacks.join("; ");
-        match reasons.iter_mut().find(|(known, _)| *known == reason) {
-            Some((_, kinds)) => kinds.push(&planned.kind),
-            None => reasons.push((reason, vec![&planned.kind])),
+        let causes = Causes::of(planned);
+        match reasons.iter_mut().find(|(known, _)| known.is_same(&causes)) {
+            Some((known, kinds)) => {
+                let more = causes.programs.iter().filter(|it| !known.programs.contains(it));
+                known.programs = known.programs.iter().chain(more).copied().collect();
+                kinds.push(&planned.kind);
+            }
+            None => reasons.push((causes, vec![&planned.kind])),
         }
     }
     reasons
         .into_iter()
-        .map(|(reason, kinds)| format!("not captured: {}: {reason}", kinds.join(", ")))
+        .map(|(causes, kinds)| format!("not captured: {}: {causes}", kinds.join(", ")))
         .collect()
 }
 
@@ -202,14 +251,19 @@ mod tests {
             ..PlannedKind::default()
         };
         let plan = [
-            kind("file.open", false, "no reason"),
-            kind("network.listen", false, "another"),
+            kind("file.open", false, "program file_finish: refused"),
+            kind("network.send", false, "another"),
             kind("file.modify", true, "in part only"),
-            kind("file.link", false, "no reason"),
+            kind("file.link", false, "program file_link: refused; program file_finish: refused"),
+            kind("file.delete", false, "program file_unlink: refused; another"),
         ];
         assert_eq!(
             not_captured(&plan),
-            ["not captured: file.open, file.link: no reason", "not captured: network.listen: another"]
+            [
+                "not captured: file.open, file.link: refused (programs file_finish, file_link)",
+                "not captured: network.send: another",
+                "not captured: file.delete: refused; another (program file_unlink)",
+            ]
         );
     }
 }

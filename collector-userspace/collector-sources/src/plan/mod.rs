@@ -408,8 +408,20 @@ fn obstacle(row: &Row, features: &Features, offsets: &Resolved, limits: &Limits)
     // Last: why a program cannot be used is of interest only where everything else is as it should be.
     row.hooks.iter().find_map(|hook| {
         let reason = limits.unusable.get(hook.program)?;
-        Some(format!("program {}: {reason}", hook.program))
+        Some(format!("{PROGRAM}{}: {reason}", hook.program))
     })
+}
+
+/// What a reason begins with that is about a program.
+const PROGRAM: &str = "program ";
+
+/// The program that a reason is about, if it is about one, and the rest: the same for all programs that suffer from the same.
+#[must_use]
+pub fn program_and_cause(reason: &str) -> (Option<&str>, &str) {
+    match reason.strip_prefix(PROGRAM).and_then(|rest| rest.split_once(": ")) {
+        Some((program, cause)) => (Some(program), cause),
+        None => (None, reason),
+    }
 }
 
 /// Why there is no place for a hook.

@@ -6,6 +6,7 @@ use collector_sources::features::{BtfState, Fact, Features, Trampolines};
 use collector_sources::object::Object;
 
 use super::diagnosis::{Diagnosis, Privilege, RunsAs};
+use crate::capture::Causes;
 use crate::output::human;
 use crate::output::table::Table;
 
@@ -14,6 +15,7 @@ pub(super) fn render(diagnosis: &Diagnosis) -> String {
     let mut out = verdict(diagnosis);
 
     let mut table = Table::new(&["", "", "", ""]);
+    let mut told: Vec<(Causes<'_>, &str)> = Vec::new();
     for kind in kinds {
         let state = match (kind.captured, kind.lacks.is_empty()) {
             (true, true) => "yes",
@@ -21,6 +23,16 @@ pub(super) fn render(diagnosis: &Diagnosis) -> String {
             (false, _) => "NO",
         };
         let tier = if kind.captured { format!("tier {}", kind.tier) } else { String::new() };
+        if !kind.captured && !kind.lacks.is_empty() {
+            let causes = Causes::of(kind);
+            let text = match told.iter().find(|(known, _)| known.is_same(&causes)) {
+                Some((_, as_well)) => format!("as {as_well}{}", causes.programs()),
+                None => causes.to_string(),
+            };
+            table.row([kind.kind.clone(), state.to_owned(), tier, text]);
+            told.push((causes, &kind.kind));
+            continue;
+        }
         let mut lacks = kind.lacks.iter();
         let first = lacks.next().cloned().unwrap_or_default();
         table.row([kind.kind.clone(), state.to_owned(), tier, first]);
