@@ -60,7 +60,7 @@ impl Types {
             }
             for entry in members {
                 if self.name(word(&self.blob, entry)) == member.as_bytes() {
-                    let position = word(&self.blob, entry + 8) & 0xff00_0000 | (size + 64) * 8;
+                    let position = (word(&self.blob, entry + 8) & 0xff00_0000) | ((size + 64) * 8);
                     self.blob[entry + 8..entry + 12].copy_from_slice(&position.to_le_bytes());
                     moved += 1;
                 }
