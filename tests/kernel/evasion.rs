@@ -38,3 +38,31 @@ fn a_system_call_through_the_32_bit_gate_is_seen_or_counted_as_unseen() {
         }
     }
 }
+
+#[test]
+fn what_is_asked_for_through_a_ring_is_seen_at_the_kernels_functions() {
+    let dir = Dir::new();
+    let steps = ["ring mkdir sub", "ring write old 7", "ring rename old new", "ring unlink new"];
+    let trace = watch(Actor::in_dir(dir.path(), steps));
+    if trace.actor().all_said("ring").any(|said| said == "none") {
+        println!("left out: this kernel has no io_uring");
+        return;
+    }
+    if tier_of(Kind::FileCreate) != Tier::A {
+        assert!(trace.domain("file").is_empty(), "{}", trace.summary());
+        return;
+    }
+    let path = |name: &str| json!({"file": {"path": dir.join(name)}});
+    let made: Vec<_> = trace.all("file.create").collect();
+    assert_eq!(made.len(), 2, "{}", trace.summary());
+    made[0].shows(path("sub"));
+    made[1].shows(path("old"));
+    // How much is not known, and it says so.
+    trace
+        .one("file.modify")
+        .shows(json!({"file": {"path": dir.join("old"), "written": null, "flags": ["write", "uncounted"]}}));
+    trace
+        .one("file.rename")
+        .shows(json!({"capture": "kernel", "file": {"path": dir.join("new"), "old_path": dir.join("old")}}));
+    trace.one("file.delete").shows(path("new"));
+}

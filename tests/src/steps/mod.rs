@@ -21,6 +21,7 @@
 mod file;
 mod network;
 mod process;
+mod ring;
 
 use std::collections::HashMap;
 use std::ffi::{CString, OsString};
@@ -112,6 +113,7 @@ impl Stage {
                 return process::step(self, words)
                     .or_else(|| network::step(self, words))
                     .or_else(|| file::step(self, words))
+                    .or_else(|| ring::step(words))
                     .unwrap_or_else(|| panic!("there is no step {words:?}"));
             }
         }
