@@ -326,17 +326,17 @@ fn find_functions(btf: &Btf<'_>) -> BTreeMap<String, Target> {
         .collect()
 }
 
+fn find_target(btf: &Btf<'_>, class: Class, name: &str) -> Option<Target> {
+    let btf_id = btf.type_id(class, name).ok()?;
+    let nameless = |_| Prototype { name: name.to_owned(), ..Prototype::default() };
+    Some(Target { btf_id, prototype: btf.prototype(class, name).unwrap_or_else(nameless) })
+}
+
 /// Lifts this process's limit of locked memory, where it may. [`probe`] does so too; this is for whoever gives up the
 /// privileges for it before. Not needed from 5.11 on, and of no consequence there.
 pub fn lift_memory_limit() {
     // Whether that helped is among the features.
     let _ = raise_memlock(None);
-}
-
-fn find_target(btf: &Btf<'_>, class: Class, name: &str) -> Option<Target> {
-    let btf_id = btf.type_id(class, name).ok()?;
-    let nameless = |_| Prototype { name: name.to_owned(), ..Prototype::default() };
-    Some(Target { btf_id, prototype: btf.prototype(class, name).unwrap_or_else(nameless) })
 }
 
 /// Lifts the limit of locked memory. On kernels that do not count it, failure is of no consequence.
