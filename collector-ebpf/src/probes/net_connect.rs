@@ -18,7 +18,7 @@ use crate::{emit, filter, task};
 pub struct Attempt {
     /// The socket; 0 once the attempt has ended without a reason.
     pub sock: u64,
-    /// When the attempt began.
+    /// When the attempt began; of one that failed later, see `failure`.
     pub opened_ns: u64,
 }
 
@@ -63,13 +63,32 @@ pub fn ends(sock: impl Socket) -> bool {
     }
 }
 
-/// An attempt failed and was reported after its call had returned: the next call on the socket returns the same error.
+/// An attempt of process `pid` failed and was reported after its call had returned: the next call on the socket returns the
+/// same error.
 #[inline(always)]
-pub fn failed_later(sock: impl Socket) {
+pub fn failed_later(sock: impl Socket, pid: u32, error: u32) {
     if setting!(filters) & filter_flag::CONNECT_RESULT != 0 {
         // A socket's address is no thread's number.
-        let _ = CONNECTING.insert(sock.address(), Attempt { sock: sock.address(), opened_ns: 0 }, 0);
+        let attempt = Attempt { sock: sock.address(), opened_ns: failure(pid, error) };
+        let _ = CONNECTING.insert(sock.address(), attempt, 0);
     }
+}
+
+/// Who has not asked yet for the result of which failure. The socket may end without being asked, and another one take its
+/// address.
+#[inline(always)]
+const fn failure(pid: u32, error: u32) -> u64 {
+    (pid as u64) << 32 | error as u64
+}
+
+/// Whether this result of a connect has been reported already.
+#[inline(always)]
+fn was_reported(sock: impl Socket, pid: u32, error: u32) -> bool {
+    let Some(noted) = CONNECTING.get_ptr(sock.address()) else { return false };
+    // SAFETY: a valid map value.
+    let is_same = unsafe { (*noted).opened_ns } == failure(pid, error);
+    let _ = CONNECTING.remove(sock.address());
+    is_same
 }
 
 /// `connect(fd, address, length)`.
@@ -131,7 +150,7 @@ pub unsafe fn failed(
     // SAFETY: by the caller's promise.
     unsafe {
         if !net::is_tcp(sock)
-            || CONNECTING.remove(sock.address()).is_ok()
+            || was_reported(sock, task::tgid(task), result.unsigned_abs() as u32)
             || !filter::wanted(task, Kind::NetworkConnect)
         {
             return;

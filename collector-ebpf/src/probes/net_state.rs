@@ -83,7 +83,7 @@ pub fn closed(sock: impl Socket, old: u16) {
                 return;
             }
             if error != 0 {
-                net_connect::failed_later(sock);
+                net_connect::failed_later(sock, owner.task.pid, error);
             }
             let flags = if error == 0 { network_flag::ABANDONED } else { 0 };
             connected(sock, &raw const owner, old, net::TCP_CLOSE, error, flags);
