@@ -3,8 +3,8 @@
 use core::mem::{align_of, offset_of, size_of};
 
 use crate::{
-    CredentialsWire, ExecWire, ExitWire, FileWire, ForkWire, NetworkWire, Offsets, RecordHeader, Settings,
-    SocketOwner, StrRef, TaskWire, Written,
+    Canary, CredentialsWire, ExecWire, ExitWire, FileWire, ForkWire, MUTED_WORDS, NetworkWire, Offsets,
+    RecordHeader, Settings, SocketOwner, StrRef, TaskWire, Written,
 };
 
 macro_rules! assert_layout {
@@ -29,6 +29,7 @@ assert_layout! {
     Settings: 32, align 8;
     SocketOwner: 80 + 16, align 8;
     Written: 24, align 8;
+    Canary: 16 + 4 * MUTED_WORDS, align 4;
     Offsets: 4 * Offsets::COUNT, align 4;
 }
 

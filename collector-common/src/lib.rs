@@ -8,6 +8,7 @@
 #![no_std]
 #![allow(missing_debug_implementations, reason = "zerocopy's derive makes marker types without it")]
 
+mod canary;
 mod file;
 mod kind;
 mod layout;
@@ -21,6 +22,7 @@ pub mod registers;
 mod settings;
 mod table;
 
+pub use canary::{Canary, MUTED_WORDS, NO_PROCESS, PROGRAMS, program_number};
 pub use file::{FileWire, file_flag};
 pub use kind::{Domain, Kind, UnknownKind};
 pub use loss::{COUNTER_SLOTS, LossReason, UnknownReason, counter_slot};
@@ -60,6 +62,10 @@ pub mod name {
     pub const WAITING: &str = "WAITING";
     /// One `u32`: not zero once nothing is to be reported any more.
     pub const HALTED: &str = "HALTED";
+    /// One [`Canary`](crate::Canary).
+    pub const CANARY: &str = "CANARY";
+    /// A `u32` per program, by [number](crate::program_number): the round of the last canary it heard.
+    pub const HEARD: &str = "HEARD";
     /// Per-CPU `u64` per domain: records the kernel side wanted to send.
     pub const SEQUENCES: &str = "SEQUENCES";
     /// Per-CPU `u64` per [`counter_slot`](crate::counter_slot): records that were not sent, by kind and reason.

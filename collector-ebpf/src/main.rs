@@ -14,6 +14,8 @@
 #![feature(asm_experimental_arch, core_intrinsics)]
 #![allow(internal_features, reason = "atomic_xadd, see above")]
 
+#[macro_use]
+mod canary;
 mod emit;
 mod file;
 mod filter;

@@ -2,7 +2,7 @@
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf};
-use collector_common::{COUNTER_SLOTS, Domain, SocketOwner, TABLE_SLOTS, Written};
+use collector_common::{COUNTER_SLOTS, Canary, Domain, PROGRAMS, SocketOwner, TABLE_SLOTS, Written};
 
 use crate::pending::{OldName, Pending};
 use crate::probes::net_connect::Attempt;
@@ -23,6 +23,12 @@ pub static WAITING: Array<u32> = Array::with_max_entries(Domain::COUNT as u32, 0
 /// One word, not zero once nothing is to be reported any more; see `filter`.
 #[map]
 pub static HALTED: Array<u32> = Array::with_max_entries(1, 0);
+
+/// Whose doings only prove that programs run, and the marks that these leave; see `canary`.
+#[map]
+pub static CANARY: Array<Canary> = Array::with_max_entries(1, 0);
+#[map]
+pub static HEARD: Array<u32> = Array::with_max_entries(PROGRAMS.len() as u32, 0);
 
 #[map]
 pub static SEQUENCES: PerCpuArray<u64> = PerCpuArray::with_max_entries(Domain::COUNT as u32, 0);

@@ -16,6 +16,7 @@ mod privileges;
 mod process;
 mod prototypes;
 mod registers;
+mod selfcheck;
 mod tiers;
 
 use std::path::{Path, PathBuf};

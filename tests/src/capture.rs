@@ -9,7 +9,7 @@ use collector_common::Kind;
 use collector_core::{CollectionEvent, EventSource};
 use collector_sources::features::probe;
 use collector_sources::plan::{Limits, Outcome, Plan, Tier, plan};
-use collector_sources::{CaptureHandle, Filter, KernelCapture, KernelConfig, RingSizes};
+use collector_sources::{CaptureHandle, Filter, KernelCapture, KernelConfig, RingSizes, SelfCheck};
 use tokio::sync::mpsc;
 
 use crate::trace::{Event, Trace};
@@ -136,7 +136,7 @@ impl Capture {
     #[must_use]
     pub fn of(mut capture: KernelCapture) -> Self {
         Self {
-            plan: capture.report().clone(),
+            plan: capture.report(),
             handle: capture.handle(),
             sources: capture.sources(),
             arrived: Arc::default(),
@@ -165,6 +165,12 @@ impl Capture {
     #[must_use]
     pub const fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// What proved to run.
+    #[must_use]
+    pub fn self_check(&self) -> SelfCheck {
+        self.handle.self_check()
     }
 
     /// Its counters.

@@ -13,6 +13,7 @@ macro_rules! calls {
     ($($program:ident = $function:literal, $what:path;)*) => {$(
         #[fexit(function = $function)]
         pub fn $program(ctx: FExitContext) -> i32 {
+            heard!($program);
             $what(&ctx);
             0
         }

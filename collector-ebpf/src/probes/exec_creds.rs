@@ -15,6 +15,7 @@ const MOST: u32 = 16;
 // proto: 6.12-7.3: int security_bprm_creds_from_file(struct linux_binprm *bprm, const struct file *file)
 #[fentry(function = "security_bprm_creds_from_file")]
 pub fn creds_begins(_: FEntryContext) -> i32 {
+    heard!(creds_begins);
     let task = task::current();
     // SAFETY: the current task is typed; the buffer is a valid map value.
     unsafe {

@@ -12,6 +12,7 @@ use crate::{file, written};
 // proto: 6.12-7.3: void sched_prepare_exec(struct task_struct *task, struct linux_binprm *bprm)
 #[btf_tracepoint(function = "sched_prepare_exec")]
 pub fn exec_files(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, exec_files => SHUT_STAGES[0]);
     let task: *const u8 = ctx.arg(0);
     // SAFETY: the argument is a typed task pointer; the scratch buffer is a valid map value.
     unsafe {
@@ -43,6 +44,7 @@ pub unsafe fn closes_alone(task: *const u8) -> bool {
 /// Starts one record; the next stage resolves its path, sends it and comes back for the next.
 #[btf_tracepoint(function = "sched_prepare_exec")]
 pub fn file_shut(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_shut => SHUT_STAGES[1]);
     // SAFETY: as above.
     unsafe {
         let Some(scratch) = Scratch::get(&SHUT_SCRATCH) else { return 0 };

@@ -14,6 +14,7 @@ use crate::{file, written};
 // proto: 6.18-7.3: void sched_process_exit(struct task_struct *p, bool group_dead)
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn exit_files(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, exit_files => QUIT_STAGES[0]);
     let task: *const u8 = ctx.arg(0);
     // SAFETY: the argument is a typed task pointer; the scratch buffer is a valid map value.
     unsafe {
@@ -35,6 +36,7 @@ pub fn exit_files(ctx: BtfTracePointContext) -> i32 {
 /// Starts one record; the next stage resolves its path, sends it and comes back for the next.
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn file_quit(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_quit => QUIT_STAGES[1]);
     // SAFETY: as above.
     unsafe {
         let Some(scratch) = Scratch::get(&QUIT_SCRATCH) else { return 0 };

@@ -35,6 +35,7 @@ impl Change {
 /// `chmod(name, mode)`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_chmod(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_chmod => EXIT_STAGES[0]);
     let call = Call::new(&ctx);
     by_name(&ctx, AT_FDCWD, call.argument::<0>(), Change::mode(call.argument::<1>()));
     0
@@ -43,6 +44,7 @@ pub fn file_chmod(ctx: BtfTracePointContext) -> i32 {
 /// `fchmodat(dirfd, name, mode)`, `fchmodat2`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_chmodat(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_chmodat => EXIT_STAGES[0]);
     let call = Call::new(&ctx);
     let change = Change::mode(call.argument::<2>());
     by_name(&ctx, call.argument::<0>() as i32, call.argument::<1>(), change);
@@ -52,6 +54,7 @@ pub fn file_chmodat(ctx: BtfTracePointContext) -> i32 {
 /// `fchmod(fd, mode)`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_fchmod(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_fchmod => EXIT_STAGES[0]);
     let call = Call::new(&ctx);
     by_descriptor(&ctx, call.argument::<0>() as i32, file_flag::MODE_CHANGED);
     0
@@ -60,6 +63,7 @@ pub fn file_fchmod(ctx: BtfTracePointContext) -> i32 {
 /// `chown(name, uid, gid)`, `lchown`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_chown(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_chown => EXIT_STAGES[0]);
     let call = Call::new(&ctx);
     let change = Change::owner(call.argument::<1>(), call.argument::<2>());
     by_name(&ctx, AT_FDCWD, call.argument::<0>(), change);
@@ -69,6 +73,7 @@ pub fn file_chown(ctx: BtfTracePointContext) -> i32 {
 /// `fchownat(dirfd, name, uid, gid, flags)`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_chownat(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_chownat => EXIT_STAGES[0]);
     let call = Call::new(&ctx);
     let change = Change::owner(call.argument::<2>(), call.argument::<3>());
     by_name(&ctx, call.argument::<0>() as i32, call.argument::<1>(), change);
@@ -78,6 +83,7 @@ pub fn file_chownat(ctx: BtfTracePointContext) -> i32 {
 /// `fchown(fd, uid, gid)`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_fchown(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_fchown => EXIT_STAGES[0]);
     by_descriptor(&ctx, Call::new(&ctx).argument::<0>() as i32, file_flag::OWNER_CHANGED);
     0
 }
@@ -85,6 +91,7 @@ pub fn file_fchown(ctx: BtfTracePointContext) -> i32 {
 /// `utime(name, …)`, `utimes`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_utime(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_utime => EXIT_STAGES[0]);
     let name = Call::new(&ctx).argument::<0>();
     by_name(&ctx, AT_FDCWD, name, Change::of(file_flag::TIMES_CHANGED));
     0
@@ -93,6 +100,7 @@ pub fn file_utime(ctx: BtfTracePointContext) -> i32 {
 /// `utimensat(dirfd, name, …)`, `futimesat`; without a name the descriptor itself.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_utimeat(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_utimeat => EXIT_STAGES[0]);
     let call = Call::new(&ctx);
     let (fd, name) = (call.argument::<0>() as i32, call.argument::<1>());
     if name == 0 {
@@ -106,6 +114,7 @@ pub fn file_utimeat(ctx: BtfTracePointContext) -> i32 {
 /// `setxattr(name, …)`, `lsetxattr`, `removexattr`, `lremovexattr`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_xattr(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_xattr => EXIT_STAGES[0]);
     let name = Call::new(&ctx).argument::<0>();
     by_name(&ctx, AT_FDCWD, name, Change::of(file_flag::XATTR_CHANGED));
     0
@@ -114,6 +123,7 @@ pub fn file_xattr(ctx: BtfTracePointContext) -> i32 {
 /// `setxattrat(dirfd, name, …)`, `removexattrat`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_xattrat(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_xattrat => EXIT_STAGES[0]);
     let call = Call::new(&ctx);
     let change = Change::of(file_flag::XATTR_CHANGED);
     by_name(&ctx, call.argument::<0>() as i32, call.argument::<1>(), change);
@@ -123,6 +133,7 @@ pub fn file_xattrat(ctx: BtfTracePointContext) -> i32 {
 /// `fsetxattr(fd, …)`, `fremovexattr`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_fxattr(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_fxattr => EXIT_STAGES[0]);
     by_descriptor(&ctx, Call::new(&ctx).argument::<0>() as i32, file_flag::XATTR_CHANGED);
     0
 }
@@ -130,6 +141,7 @@ pub fn file_fxattr(ctx: BtfTracePointContext) -> i32 {
 /// `truncate(name, length)`: a modification without a description.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_truncate(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_truncate => EXIT_STAGES[0]);
     let call = Call::new(&ctx);
     named(&ctx, Kind::FileModify, AT_FDCWD, call.argument::<0>(), Change::of(file_flag::TRUNCATED));
     0

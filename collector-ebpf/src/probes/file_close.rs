@@ -11,6 +11,7 @@ use crate::{file, task, written};
 /// `close`: the descriptor is the first argument.
 #[btf_tracepoint(function = "sys_enter")]
 pub fn file_close(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_close => ENTER_STAGES[0]);
     closing(&ctx, Call::new(&ctx).argument::<0>() as i32);
     0
 }
@@ -18,6 +19,7 @@ pub fn file_close(ctx: BtfTracePointContext) -> i32 {
 /// `dup2`, `dup3`: the second descriptor, if open, is closed. Equal descriptors close nothing.
 #[btf_tracepoint(function = "sys_enter")]
 pub fn file_dup(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_dup => ENTER_STAGES[0]);
     let call = Call::new(&ctx);
     let (from, to) = (call.argument::<0>() as i32, call.argument::<1>() as i32);
     // A bad source is an error, and then nothing is closed either.

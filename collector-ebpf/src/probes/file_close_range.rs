@@ -14,6 +14,7 @@ const CLOSE_RANGE_CLOEXEC: u64 = 4;
 /// `close_range(first, last, flags)`.
 #[btf_tracepoint(function = "sys_enter")]
 pub fn file_closerange(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_closerange => ENTER_STAGES[1]);
     let call = Call::new(&ctx);
     if call.argument::<2>() & CLOSE_RANGE_CLOEXEC != 0 {
         return 0;
@@ -32,6 +33,7 @@ pub fn file_closerange(ctx: BtfTracePointContext) -> i32 {
 /// Starts one record; the next stage resolves its path, sends it and comes back for the next.
 #[btf_tracepoint(function = "sys_enter")]
 pub fn file_close_rest(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_close_rest => ENTER_STAGES[0]);
     // SAFETY: as above.
     unsafe {
         let Some(scratch) = Scratch::get(&FILE_SCRATCH) else { return 0 };

@@ -14,6 +14,7 @@ const S_IFDIR: u32 = 0o040_000;
 /// `mkdir(name, mode)`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_mkdir(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_mkdir => EXIT_STAGES[0]);
     let call = Call::new(&ctx);
     created(&ctx, AT_FDCWD, call.argument::<0>(), call.argument::<1>() as u32 | S_IFDIR);
     0
@@ -22,6 +23,7 @@ pub fn file_mkdir(ctx: BtfTracePointContext) -> i32 {
 /// `mkdirat(dirfd, name, mode)`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_mkdirat(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_mkdirat => EXIT_STAGES[0]);
     let call = Call::new(&ctx);
     let mode = call.argument::<2>() as u32 | S_IFDIR;
     created(&ctx, call.argument::<0>() as i32, call.argument::<1>(), mode);
@@ -31,6 +33,7 @@ pub fn file_mkdirat(ctx: BtfTracePointContext) -> i32 {
 /// `mknod(name, mode, dev)`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_mknod(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_mknod => EXIT_STAGES[0]);
     let call = Call::new(&ctx);
     created(&ctx, AT_FDCWD, call.argument::<0>(), call.argument::<1>() as u32);
     0
@@ -39,6 +42,7 @@ pub fn file_mknod(ctx: BtfTracePointContext) -> i32 {
 /// `mknodat(dirfd, name, mode, dev)`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_mknodat(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_mknodat => EXIT_STAGES[0]);
     let call = Call::new(&ctx);
     created(&ctx, call.argument::<0>() as i32, call.argument::<1>(), call.argument::<2>() as u32);
     0

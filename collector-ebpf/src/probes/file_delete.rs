@@ -14,6 +14,7 @@ const AT_REMOVEDIR: u64 = 0x200;
 /// `unlink`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_unlink(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_unlink => EXIT_STAGES[0]);
     deleted(&ctx, AT_FDCWD, Call::new(&ctx).argument::<0>(), 0);
     0
 }
@@ -21,6 +22,7 @@ pub fn file_unlink(ctx: BtfTracePointContext) -> i32 {
 /// `rmdir`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_rmdir(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_rmdir => EXIT_STAGES[0]);
     deleted(&ctx, AT_FDCWD, Call::new(&ctx).argument::<0>(), file_flag::DIRECTORY);
     0
 }
@@ -28,6 +30,7 @@ pub fn file_rmdir(ctx: BtfTracePointContext) -> i32 {
 /// `unlinkat`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_unlinkat(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_unlinkat => EXIT_STAGES[0]);
     let call = Call::new(&ctx);
     let flags = if call.argument::<2>() & AT_REMOVEDIR != 0 { file_flag::DIRECTORY } else { 0 };
     deleted(&ctx, call.argument::<0>() as i32, call.argument::<1>(), flags);

@@ -12,6 +12,7 @@ use crate::{file, written};
 
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_finish(ctx: BtfTracePointContext) -> i32 {
+    heard!(file_finish);
     if let Some(scratch) = Scratch::get(&FILE_SCRATCH) {
         // SAFETY: a valid map value, begun by the first stage on this processor; the program is this one.
         unsafe { file::finish(&ctx, scratch, &EXIT_STAGES, 0) };
@@ -21,6 +22,7 @@ pub fn file_finish(ctx: BtfTracePointContext) -> i32 {
 
 #[btf_tracepoint(function = "sys_enter")]
 pub fn file_finish_ent(ctx: BtfTracePointContext) -> i32 {
+    heard!(file_finish_ent);
     finish(&ctx, &FILE_SCRATCH, &ENTER_STAGES, 0, 1);
     0
 }
@@ -29,6 +31,7 @@ pub fn file_finish_ent(ctx: BtfTracePointContext) -> i32 {
 // proto: 6.18-7.3: void sched_process_exit(struct task_struct *p, bool group_dead)
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn file_finish_end(ctx: BtfTracePointContext) -> i32 {
+    heard!(file_finish_end);
     finish(&ctx, &QUIT_SCRATCH, &QUIT_STAGES, 1, 0);
     0
 }
@@ -36,6 +39,7 @@ pub fn file_finish_end(ctx: BtfTracePointContext) -> i32 {
 // proto: 6.12-7.3: void sched_prepare_exec(struct task_struct *task, struct linux_binprm *bprm)
 #[btf_tracepoint(function = "sched_prepare_exec")]
 pub fn file_finish_sht(ctx: BtfTracePointContext) -> i32 {
+    heard!(file_finish_sht);
     finish(&ctx, &SHUT_SCRATCH, &SHUT_STAGES, 1, 0);
     0
 }

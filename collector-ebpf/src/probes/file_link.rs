@@ -13,6 +13,7 @@ use crate::{file, filter, task};
 /// `link(old, new)`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_link(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_link => EXIT_STAGES[0]);
     let call = Call::new(&ctx);
     linked(&ctx, Some(AT_FDCWD), call.argument::<0>(), (AT_FDCWD, call.argument::<1>()));
     0
@@ -21,6 +22,7 @@ pub fn file_link(ctx: BtfTracePointContext) -> i32 {
 /// `linkat(olddirfd, old, newdirfd, new, flags)`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_linkat(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_linkat => EXIT_STAGES[0]);
     let call = Call::new(&ctx);
     let new = (call.argument::<2>() as i32, call.argument::<3>());
     linked(&ctx, Some(call.argument::<0>() as i32), call.argument::<1>(), new);
@@ -30,6 +32,7 @@ pub fn file_linkat(ctx: BtfTracePointContext) -> i32 {
 /// `symlink(target, new)`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_symlink(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_symlink => EXIT_STAGES[0]);
     let call = Call::new(&ctx);
     linked(&ctx, None, call.argument::<0>(), (AT_FDCWD, call.argument::<1>()));
     0
@@ -38,6 +41,7 @@ pub fn file_symlink(ctx: BtfTracePointContext) -> i32 {
 /// `symlinkat(target, newdirfd, new)`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_symlinkat(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_symlinkat => EXIT_STAGES[0]);
     let call = Call::new(&ctx);
     let new = (call.argument::<1>() as i32, call.argument::<2>());
     linked(&ctx, None, call.argument::<0>(), new);

@@ -17,6 +17,7 @@ pub const INTERESTING: u64 = 0o3 | 0o100 | 0o1000;
 /// `open`: flags in the second argument.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_open(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_open => EXIT_STAGES[0]);
     if Call::new(&ctx).argument::<1>() & INTERESTING != 0 {
         opened(&ctx);
     }
@@ -26,6 +27,7 @@ pub fn file_open(ctx: BtfTracePointContext) -> i32 {
 /// `openat`, `open_by_handle_at`: flags in the third argument.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_openat(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_openat => EXIT_STAGES[0]);
     if Call::new(&ctx).argument::<2>() & INTERESTING != 0 {
         opened(&ctx);
     }
@@ -35,6 +37,7 @@ pub fn file_openat(ctx: BtfTracePointContext) -> i32 {
 /// `creat`, `openat2`: flags implied or in memory; the description tells.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_creat(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_creat => EXIT_STAGES[0]);
     opened(&ctx);
     0
 }

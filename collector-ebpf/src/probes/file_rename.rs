@@ -14,6 +14,7 @@ const RENAME_EXCHANGE: u64 = 2;
 /// `rename(old, new)`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_rename(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_rename => EXIT_STAGES[0]);
     let call = Call::new(&ctx);
     renamed(&ctx, (AT_FDCWD, call.argument::<0>()), (AT_FDCWD, call.argument::<1>()), 0);
     0
@@ -22,6 +23,7 @@ pub fn file_rename(ctx: BtfTracePointContext) -> i32 {
 /// `renameat(olddirfd, old, newdirfd, new)`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_renameat(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_renameat => EXIT_STAGES[0]);
     let call = Call::new(&ctx);
     let old = (call.argument::<0>() as i32, call.argument::<1>());
     let new = (call.argument::<2>() as i32, call.argument::<3>());
@@ -32,6 +34,7 @@ pub fn file_renameat(ctx: BtfTracePointContext) -> i32 {
 /// `renameat2(…, flags)`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_renameat2(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, file_renameat2 => EXIT_STAGES[0]);
     let call = Call::new(&ctx);
     let old = (call.argument::<0>() as i32, call.argument::<1>());
     let new = (call.argument::<2>() as i32, call.argument::<3>());

@@ -12,6 +12,7 @@ use crate::{file, filter, table, task, written};
 /// `write` and relatives: descriptor first, bytes returned.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_write(ctx: BtfTracePointContext) -> i32 {
+    heard!(file_write);
     let bytes: i64 = ctx.arg(1);
     if bytes > 0 {
         wrote(Call::new(&ctx).argument::<0>() as i32, bytes as u64, 0);
@@ -22,6 +23,7 @@ pub fn file_write(ctx: BtfTracePointContext) -> i32 {
 /// `splice`, `copy_file_range`: the target is the third argument.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_copy(ctx: BtfTracePointContext) -> i32 {
+    heard!(file_copy);
     let bytes: i64 = ctx.arg(1);
     if bytes > 0 {
         wrote(Call::new(&ctx).argument::<2>() as i32, bytes as u64, 0);
@@ -32,6 +34,7 @@ pub fn file_copy(ctx: BtfTracePointContext) -> i32 {
 /// `ftruncate`, `fallocate`: descriptor first, zero returned.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_resize(ctx: BtfTracePointContext) -> i32 {
+    heard!(file_resize);
     let result: i64 = ctx.arg(1);
     if result == 0 {
         wrote(Call::new(&ctx).argument::<0>() as i32, 0, file_flag::TRUNCATED);
@@ -42,6 +45,7 @@ pub fn file_resize(ctx: BtfTracePointContext) -> i32 {
 /// `mmap`: a shared writable mapping may change the file without further calls.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn file_mmap(ctx: BtfTracePointContext) -> i32 {
+    heard!(file_mmap);
     const PROT_WRITE: u64 = 2;
     const MAP_SHARED: u64 = 1;
     let call = Call::new(&ctx);

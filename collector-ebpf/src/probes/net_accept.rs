@@ -12,6 +12,7 @@ use crate::{emit, filter, table, task};
 /// `accept`, `accept4`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn net_accept(ctx: BtfTracePointContext) -> i32 {
+    heard!(net_accept);
     let fd: i64 = ctx.arg(1);
     if fd < 0 {
         return 0;

@@ -94,6 +94,7 @@ fn was_reported(sock: impl Socket, pid: u32, error: u32) -> bool {
 /// `connect(fd, address, length)`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn net_connect(ctx: BtfTracePointContext) -> i32 {
+    heard!(net_connect);
     let result: i64 = ctx.arg(1);
     let (was_told, began_ns) = told();
     if was_told || !EARLY.contains(&result) {

@@ -11,6 +11,7 @@ use crate::{emit, filter, task};
 /// `listen(fd, backlog)`.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn net_listen(ctx: BtfTracePointContext) -> i32 {
+    heard!(net_listen);
     let result: i64 = ctx.arg(1);
     let call = Call::new(&ctx);
     let task = task::current();

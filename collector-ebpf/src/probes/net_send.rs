@@ -8,7 +8,7 @@ use collector_common::{Capture, Kind, NetworkWire};
 use crate::kernel::{follow, load, offset, read};
 use crate::maps::{DESTINATIONS, Destination};
 use crate::net::{AF_INET, AF_INET6, IPPROTO_UDP};
-use crate::{emit, filter, task};
+use crate::{canary, emit, filter, task};
 
 const ETH_P_IP: u16 = 0x0800;
 const ETH_P_IPV6: u16 = 0x86dd;
@@ -24,6 +24,7 @@ struct Ends {
 // proto: 5.10-7.3: void net_dev_queue(struct sk_buff *skb)
 #[btf_tracepoint(function = "net_dev_queue")]
 pub fn net_send(ctx: BtfTracePointContext) -> i32 {
+    let is_canary = canary::sings(canary::number!(net_send));
     let packet: *const u8 = ctx.arg(0);
     // SAFETY: the argument is a typed packet; the current task is typed.
     unsafe {
@@ -43,6 +44,9 @@ pub fn net_send(ctx: BtfTracePointContext) -> i32 {
         // Source port, destination port, length, checksum.
         let udp: [u16; 4] = read(transport);
         let port = u16::from_be(udp[1]);
+        if is_canary && canary::sent_to(port) {
+            return 0;
+        }
         let key = Destination { pid: task::tgid(task), port, family: ends.family, address: ends.target };
         let start: u64 = load(follow(task, offset!(task_group_leader)), offset!(task_start));
         if DESTINATIONS.get(key).is_some_and(|known| *known == start) {

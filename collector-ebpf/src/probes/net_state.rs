@@ -10,11 +10,13 @@ use crate::kernel::{known, offset, read_at};
 use crate::maps::SOCKETS;
 use crate::net::{self, Socket};
 use crate::probes::net_connect;
-use crate::{emit, filter, table, task};
+use crate::{canary, emit, filter, table, task};
 
 // proto: 5.10-7.3: void inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn net_state(ctx: BtfTracePointContext) -> i32 {
+    // A canary's socket only begins to listen and closes.
+    canary::sings(canary::number!(net_state));
     let sock: *const u8 = ctx.arg(0);
     let old: i32 = ctx.arg(1);
     let new: i32 = ctx.arg(2);

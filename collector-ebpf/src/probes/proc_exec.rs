@@ -21,6 +21,7 @@ const ARGV_RETRY: u32 = 1024;
 // proto: 5.10-7.3: void sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn proc_exec(ctx: BtfTracePointContext) -> i32 {
+    heard!(ctx, proc_exec => EXEC_STAGES[0]);
     let task: *const u8 = ctx.arg(0);
     let old_tid: i32 = ctx.arg(1);
     let bprm: *const u8 = ctx.arg(2);
@@ -70,6 +71,7 @@ pub fn proc_exec(ctx: BtfTracePointContext) -> i32 {
 /// Second stage: the two paths, in a program of its own to keep each within the verifier's budget.
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn proc_exec_path(ctx: BtfTracePointContext) -> i32 {
+    heard!(proc_exec_path);
     // SAFETY: the scratch buffer is a valid map value, begun by the first stage on this processor.
     unsafe {
         let Some(scratch) = Scratch::get(&EXEC_SCRATCH) else { return 0 };

@@ -15,6 +15,7 @@ const SIGNAL_GROUP_EXIT: u32 = 4;
 // proto: 6.18-7.3: void sched_process_exit(struct task_struct *p, bool group_dead)
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn proc_exit(ctx: BtfTracePointContext) -> i32 {
+    heard!(proc_exit);
     let task: *const u8 = ctx.arg(0);
     // SAFETY: the argument is a typed task pointer; what it points to is followed typed.
     unsafe {

@@ -11,6 +11,7 @@ use crate::{emit, filter, task};
 // proto: 5.10-7.3: void sched_process_fork(struct task_struct *parent, struct task_struct *child)
 #[btf_tracepoint(function = "sched_process_fork")]
 pub fn proc_fork(ctx: BtfTracePointContext) -> i32 {
+    heard!(proc_fork);
     let parent: *const u8 = ctx.arg(0);
     let child: *const u8 = ctx.arg(1);
     // SAFETY: both arguments are typed task pointers.

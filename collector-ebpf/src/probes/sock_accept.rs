@@ -12,6 +12,7 @@ use crate::task;
 // proto: 6.12-7.3: int inet_accept(struct socket *sock, struct socket *newsock, struct proto_accept_arg *arg)
 #[fexit(function = "inet_accept")]
 pub fn accept_done(ctx: FExitContext) -> i32 {
+    heard!(accept_done);
     let socket: *const u8 = ctx.arg(1);
     let task = task::current();
     // SAFETY: the argument and the current task are typed.

@@ -14,6 +14,7 @@ use crate::task;
 // proto: 7.3: int inet_stream_connect(struct socket *sock, struct sockaddr_unsized *uaddr, int addr_len, int flags)
 #[fexit(function = "inet_stream_connect")]
 pub fn connect_done(ctx: FExitContext) -> i32 {
+    heard!(connect_done);
     let result: i32 = ctx.arg(4);
     let (was_told, began_ns) = told();
     if !was_told && is_early(i64::from(result)) {
@@ -26,6 +27,7 @@ pub fn connect_done(ctx: FExitContext) -> i32 {
 // proto: 5.10-7.3: int security_socket_connect(struct socket *sock, struct sockaddr *address, int addrlen)
 #[fexit(function = "security_socket_connect")]
 pub fn connect_denied(ctx: FExitContext) -> i32 {
+    heard!(connect_denied);
     let result: i32 = ctx.arg(3);
     if result != 0 {
         report(&ctx, result, 0);

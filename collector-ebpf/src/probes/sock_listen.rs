@@ -12,6 +12,7 @@ use crate::{filter, task};
 // proto: 5.10-7.3: int inet_listen(struct socket *sock, int backlog)
 #[fexit(function = "inet_listen")]
 pub fn listen_done(ctx: FExitContext) -> i32 {
+    heard!(listen_done);
     let (socket, result): (*const u8, i32) = (ctx.arg(0), ctx.arg(2));
     let task = task::current();
     // SAFETY: the argument and the current task are typed.

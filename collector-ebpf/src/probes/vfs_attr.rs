@@ -18,6 +18,7 @@ const ATTR_OPEN: u32 = 1 << 15;
 // proto: 5.10-7.3: int security_path_chmod(const struct path *path, umode_t mode)
 #[fentry(function = "security_path_chmod")]
 pub fn chmod_begins(ctx: FEntryContext) -> i32 {
+    heard!(chmod_begins);
     begins(&ctx, file_flag::MODE_CHANGED);
     0
 }
@@ -25,6 +26,7 @@ pub fn chmod_begins(ctx: FEntryContext) -> i32 {
 // proto: 5.10-7.3: int security_path_chown(const struct path *path, kuid_t uid, kgid_t gid)
 #[fentry(function = "security_path_chown")]
 pub fn chown_begins(ctx: FEntryContext) -> i32 {
+    heard!(chown_begins);
     begins(&ctx, file_flag::OWNER_CHANGED);
     0
 }
@@ -32,6 +34,7 @@ pub fn chown_begins(ctx: FEntryContext) -> i32 {
 // proto: 5.10-7.3: int security_path_truncate(const struct path *path)
 #[fentry(function = "security_path_truncate")]
 pub fn trunc_begins(ctx: FEntryContext) -> i32 {
+    heard!(trunc_begins);
     begins(&ctx, file_flag::TRUNCATED);
     0
 }
@@ -48,6 +51,7 @@ fn begins(ctx: &FEntryContext, flags: u32) {
 // proto: 7.3: int notify_change(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr, struct delegated_inode *delegated_inode)
 #[fexit(function = "notify_change")]
 pub fn change_done(ctx: FExitContext) -> i32 {
+    heard!(change_done);
     let dentry = argument(&ctx, offset!(change_dentry));
     let attr = argument(&ctx, offset!(change_attr)) as *const u8;
     let result = argument(&ctx, offset!(change_result));

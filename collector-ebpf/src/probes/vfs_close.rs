@@ -13,6 +13,7 @@ use crate::{file, task, written};
 // proto: 5.10-7.3: int filp_close(struct file *filp, fl_owner_t id)
 #[fentry(function = "filp_close")]
 pub fn close_begins(ctx: FEntryContext) -> i32 {
+    heard!(close_begins);
     closes(&ctx, ctx.arg(0));
     0
 }
@@ -20,6 +21,7 @@ pub fn close_begins(ctx: FEntryContext) -> i32 {
 // proto: 5.10-7.3: long __x64_sys_close(const struct pt_regs *regs)
 #[fentry(function = "__x64_sys_close")]
 pub fn call_close(ctx: FEntryContext) -> i32 {
+    heard!(call_close);
     let fd = Call::new(&ctx).argument::<0>() as i32;
     // SAFETY: the current task is typed.
     let description = unsafe { file::description(task::current(), fd) };

@@ -13,6 +13,7 @@ use crate::{file, filter, task};
 // proto: 5.10-7.3: int security_path_unlink(const struct path *dir, struct dentry *dentry)
 #[fentry(function = "security_path_unlink")]
 pub fn unlink_begins(ctx: FEntryContext) -> i32 {
+    heard!(unlink_begins);
     begins(&ctx, 0);
     0
 }
@@ -20,6 +21,7 @@ pub fn unlink_begins(ctx: FEntryContext) -> i32 {
 // proto: 5.10-7.3: int security_path_rmdir(const struct path *dir, struct dentry *dentry)
 #[fentry(function = "security_path_rmdir")]
 pub fn rmdir_begins(ctx: FEntryContext) -> i32 {
+    heard!(rmdir_begins);
     begins(&ctx, file_flag::DIRECTORY);
     0
 }
@@ -30,6 +32,7 @@ pub fn rmdir_begins(ctx: FEntryContext) -> i32 {
 // proto: 7.3: int vfs_unlink(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, struct delegated_inode *delegated_inode)
 #[fexit(function = "vfs_unlink")]
 pub fn unlink_done(ctx: FExitContext) -> i32 {
+    heard!(unlink_done);
     removed(&ctx, argument(&ctx, offset!(unlink_dentry)), argument(&ctx, offset!(unlink_result)));
     0
 }
@@ -40,6 +43,7 @@ pub fn unlink_done(ctx: FExitContext) -> i32 {
 // proto: 7.3: int vfs_rmdir(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, struct delegated_inode *delegated_inode)
 #[fexit(function = "vfs_rmdir")]
 pub fn rmdir_done(ctx: FExitContext) -> i32 {
+    heard!(rmdir_done);
     removed(&ctx, argument(&ctx, offset!(rmdir_dentry)), argument(&ctx, offset!(rmdir_result)));
     0
 }

@@ -14,6 +14,7 @@ use crate::{file, filter, path, task};
 // proto: 5.10-7.3: int security_path_link(struct dentry *old_dentry, const struct path *new_dir, struct dentry *new_dentry)
 #[fentry(function = "security_path_link")]
 pub fn link_begins(ctx: FEntryContext) -> i32 {
+    heard!(link_begins);
     // SAFETY: the arguments are typed pointers.
     let mut pending = unsafe { Pending::new(ctx.arg(1), ctx.arg(2), 0) };
     pending.other = ctx.arg(0);
@@ -24,6 +25,7 @@ pub fn link_begins(ctx: FEntryContext) -> i32 {
 // proto: 5.10-7.3: int security_path_symlink(const struct path *dir, struct dentry *dentry, const char *old_name)
 #[fentry(function = "security_path_symlink")]
 pub fn symlink_begins(ctx: FEntryContext) -> i32 {
+    heard!(symlink_begins);
     // SAFETY: as above.
     let mut pending = unsafe { Pending::new(ctx.arg(0), ctx.arg(1), file_flag::SYMLINK) };
     // The kernel's copy of the text, which it keeps until the call ends.
@@ -38,6 +40,7 @@ pub fn symlink_begins(ctx: FEntryContext) -> i32 {
 // proto: 7.3: int vfs_link(struct dentry *old_dentry, struct mnt_idmap *idmap, struct inode *dir, struct dentry *new_dentry, struct delegated_inode *delegated_inode)
 #[fexit(function = "vfs_link")]
 pub fn link_done(ctx: FExitContext) -> i32 {
+    heard!(link_done);
     linked(&ctx, argument(&ctx, offset!(link_new_dentry)), argument(&ctx, offset!(link_result)));
     0
 }
@@ -48,6 +51,7 @@ pub fn link_done(ctx: FExitContext) -> i32 {
 // proto: 7.3: int vfs_symlink(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, const char *oldname, struct delegated_inode *delegated_inode)
 #[fexit(function = "vfs_symlink")]
 pub fn symlink_done(ctx: FExitContext) -> i32 {
+    heard!(symlink_done);
     linked(&ctx, argument(&ctx, offset!(symlink_dentry)), argument(&ctx, offset!(symlink_result)));
     0
 }

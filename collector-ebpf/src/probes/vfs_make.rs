@@ -13,6 +13,7 @@ use crate::{file, filter, task};
 // proto: 5.10-7.3: int security_path_mkdir(const struct path *dir, struct dentry *dentry, umode_t mode)
 #[fentry(function = "security_path_mkdir")]
 pub fn mkdir_begins(ctx: FEntryContext) -> i32 {
+    heard!(mkdir_begins);
     // SAFETY: the arguments are typed pointers.
     unsafe { Pending::new(ctx.arg(0), ctx.arg(1), file_flag::DIRECTORY) }.note();
     0
@@ -21,6 +22,7 @@ pub fn mkdir_begins(ctx: FEntryContext) -> i32 {
 // proto: 5.10-7.3: int security_path_mknod(const struct path *dir, struct dentry *dentry, umode_t mode, unsigned int dev)
 #[fentry(function = "security_path_mknod")]
 pub fn mknod_begins(ctx: FEntryContext) -> i32 {
+    heard!(mknod_begins);
     // SAFETY: as above.
     unsafe { Pending::new(ctx.arg(0), ctx.arg(1), 0) }.note();
     0
@@ -34,6 +36,7 @@ pub fn mknod_begins(ctx: FEntryContext) -> i32 {
 // proto: 7.3: struct dentry *vfs_mkdir(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode, struct delegated_inode *delegated_inode)
 #[fexit(function = "vfs_mkdir")]
 pub fn mkdir_done(ctx: FExitContext) -> i32 {
+    heard!(mkdir_done);
     let result = argument(&ctx, offset!(mkdir_result));
     made(&ctx, argument(&ctx, offset!(mkdir_dentry)), succeeded_either_way(result));
     0
@@ -45,6 +48,7 @@ pub fn mkdir_done(ctx: FExitContext) -> i32 {
 // proto: 7.3: int vfs_mknod(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode, dev_t dev, struct delegated_inode *delegated_inode)
 #[fexit(function = "vfs_mknod")]
 pub fn mknod_done(ctx: FExitContext) -> i32 {
+    heard!(mknod_done);
     let result = argument(&ctx, offset!(mknod_result));
     made(&ctx, argument(&ctx, offset!(mknod_dentry)), succeeded(result));
     0
@@ -57,6 +61,7 @@ pub fn mknod_done(ctx: FExitContext) -> i32 {
 // proto: 7.3: int vfs_create(struct mnt_idmap *idmap, struct dentry *dentry, umode_t mode, struct delegated_inode *di)
 #[fexit(function = "vfs_create")]
 pub fn create_done(ctx: FExitContext) -> i32 {
+    heard!(create_done);
     let result = argument(&ctx, offset!(create_result));
     made(&ctx, argument(&ctx, offset!(create_dentry)), succeeded(result));
     0

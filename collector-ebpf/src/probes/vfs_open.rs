@@ -14,6 +14,7 @@ use crate::{file, hook, task};
 // proto: 7.3: struct file *do_file_open(int dfd, struct filename *pathname, const struct open_flags *op)
 #[fexit(function = "do_filp_open")]
 pub fn open_done(ctx: FExitContext) -> i32 {
+    heard!(open_done);
     let op: *const u8 = ctx.arg(2);
     let description: u64 = ctx.arg(3);
     // SAFETY: the argument is typed, and so is the current task.
@@ -33,6 +34,7 @@ pub fn open_done(ctx: FExitContext) -> i32 {
 // proto: 5.10-7.3: long __x64_sys_open_by_handle_at(const struct pt_regs *regs)
 #[fexit(function = "__x64_sys_open_by_handle_at")]
 pub fn open_handle(ctx: FExitContext) -> i32 {
+    heard!(open_handle);
     let fd: i64 = ctx.arg(1);
     let flags: u64 = crate::syscall::Call::new(&ctx).argument::<2>();
     if fd >= 0 && flags & INTERESTING != 0 {

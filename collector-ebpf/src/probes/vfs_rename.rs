@@ -16,6 +16,7 @@ const RENAME_EXCHANGE: u64 = 2;
 // proto: 5.10-7.3: int security_path_rename(const struct path *old_dir, struct dentry *old_dentry, const struct path *new_dir, struct dentry *new_dentry, unsigned int flags)
 #[fentry(function = "security_path_rename")]
 pub fn rename_begins(ctx: FEntryContext) -> i32 {
+    heard!(rename_begins);
     let (old_dir, old): (*const u8, *const u8) = (ctx.arg(0), ctx.arg(1));
     let flags: u64 = ctx.arg(4);
     let exchanged = if flags & RENAME_EXCHANGE != 0 { file_flag::EXCHANGED } else { 0 };
@@ -32,6 +33,7 @@ pub fn rename_begins(ctx: FEntryContext) -> i32 {
 // proto: 5.10-7.3: int vfs_rename(struct renamedata *rd)
 #[fexit(function = "vfs_rename")]
 pub fn rename_done(ctx: FExitContext) -> i32 {
+    heard!(rename_done);
     let rename: *const u8 = ctx.arg(0);
     // SAFETY: the argument and the current task are typed; the buffer is a valid map value.
     unsafe {

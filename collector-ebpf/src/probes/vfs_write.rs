@@ -16,6 +16,7 @@ const MAY_WRITE: i32 = 2;
 // proto: 5.10-7.3: ssize_t vfs_write(struct file *file, const char *buf, size_t count, loff_t *pos)
 #[fexit(function = "vfs_write")]
 pub fn write_done(ctx: FExitContext) -> i32 {
+    heard!(write_done);
     let bytes: i64 = ctx.arg(4);
     if bytes > 0 {
         wrote_to(ctx.arg(0), bytes as u64, 0);
@@ -27,6 +28,7 @@ pub fn write_done(ctx: FExitContext) -> i32 {
 // proto: 5.10-7.3: int security_mmap_file(struct file *file, unsigned long prot, unsigned long flags)
 #[fentry(function = "security_mmap_file")]
 pub fn map_begins(ctx: FEntryContext) -> i32 {
+    heard!(map_begins);
     let (file, prot, flags): (u64, u64, u64) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
     if file != 0 && prot & PROT_WRITE != 0 && flags & MAP_SHARED != 0 {
         wrote_to(file, 0, file_flag::MAPPED);
@@ -37,6 +39,7 @@ pub fn map_begins(ctx: FEntryContext) -> i32 {
 // proto: 5.10-7.3: int vfs_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
 #[fexit(function = "vfs_fallocate")]
 pub fn allocate_done(ctx: FExitContext) -> i32 {
+    heard!(allocate_done);
     let result: i32 = ctx.arg(4);
     if result == 0 {
         wrote_to(ctx.arg(0), 0, file_flag::TRUNCATED);
@@ -49,6 +52,7 @@ pub fn allocate_done(ctx: FExitContext) -> i32 {
 // proto: 5.10-7.3: int security_file_permission(struct file *file, int mask)
 #[fentry(function = "security_file_permission")]
 pub fn write_begins(ctx: FEntryContext) -> i32 {
+    heard!(write_begins);
     let mask: i32 = ctx.arg(1);
     if mask & MAY_WRITE == 0 {
         return 0;
@@ -86,6 +90,7 @@ macro_rules! calls {
     ($($program:ident = $function:literal, $target:literal;)*) => {$(
         #[fexit(function = $function)]
         pub fn $program(ctx: FExitContext) -> i32 {
+            heard!($program);
             called::<$target>(&ctx);
             0
         }

@@ -171,6 +171,7 @@ pub(crate) fn kernel_config(capture: &Capture) -> Result<KernelConfig, Failure> 
         max_written_files: *max_written_files,
         exclude_own: *exclude_own,
         program_statistics: *program_statistics,
+        ..KernelConfig::default()
     })
 }
 
@@ -234,7 +235,7 @@ impl Running {
 
     /// What serves which kind.
     pub(crate) fn plan(&self) -> Vec<PlannedKind> {
-        describe(self.capture.report(), self.kinds)
+        describe(&self.capture.report(), self.kinds)
     }
 }
 

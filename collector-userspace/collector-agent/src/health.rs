@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use collector_core::{ComponentHealth, HealthReport, HealthStatus, SourceHealth};
+use collector_sources::SelfCheck;
 
 use crate::capture::not_captured;
 use crate::output::human;
@@ -81,6 +82,7 @@ impl HealthTracker {
             ComponentHealth::not_healthy("hooks", HealthStatus::Degraded, missing.join("; "))
         };
         let mut parts = if status.plan.is_empty() { Vec::new() } else { vec![hooks] };
+        parts.extend(self.self_check(&status.self_check, now));
         for domain in &status.capture.domains {
             let losses = status.capture.losses.iter();
             let lost: u64 = losses
@@ -91,6 +93,26 @@ impl HealthTracker {
             parts.push(self.losing(name, lost + domain.decode_errors, "events lost in the kernel", now));
         }
         parts
+    }
+
+    /// Whether the kernel programs run, as far as that was tried.
+    fn self_check(&mut self, check: &SelfCheck, now: SystemTime) -> Option<ComponentHealth> {
+        let name = "self-check".to_owned();
+        if check.rounds == 0 {
+            return None;
+        }
+        let repaired = self.losing(
+            name.clone(),
+            check.repaired,
+            "things that kept kernel programs from running had to be put right",
+            now,
+        );
+        let troubles = check.troubles();
+        if troubles.is_empty() {
+            return Some(repaired);
+        }
+        let reason = troubles.iter().map(|trouble| trouble.what.as_str()).collect::<Vec<_>>().join("; ");
+        Some(ComponentHealth::not_healthy(name, HealthStatus::Degraded, reason))
     }
 
     fn subscribers(&mut self, status: &Status, now: SystemTime) -> Vec<ComponentHealth> {
@@ -166,6 +188,7 @@ impl HealthTracker {
 
 #[cfg(test)]
 mod tests {
+    use collector_sources::check::SilentProgram;
     use collector_sources::{CaptureStats, DomainStats, LossCount};
     use collector_store::StoreStats;
 
@@ -268,6 +291,37 @@ mod tests {
         // The state changed a moment ago, and the trouble began before.
         let store = report.components.iter().find(|part| part.name == "store").unwrap();
         assert_eq!((store.status, store.since), (HealthStatus::Degraded, Some(at(0))));
+    }
+
+    #[test]
+    fn silent_programs_are_trouble_while_they_are_silent_and_a_while_after() {
+        let mut tracker = HealthTracker::default();
+        let mut status = status(0);
+        let mut check = SelfCheck { rounds: 1, ..SelfCheck::default() };
+        status.self_check = check.clone();
+        assert_eq!(troubles(&tracker.report(&status, &[], at(0))), []);
+        check.silent.push(SilentProgram {
+            program: "open_done".to_owned(),
+            calls: vec!["openat".to_owned()],
+            instead: Some("tier B for file.open".to_owned()),
+            since_ns: 0,
+        });
+        status.self_check = check;
+        let expected =
+            "1 kernel program does not run: open_done (tried: openat); instead: tier B for file.open";
+        let report = tracker.report(&status, &[], at(10));
+        assert_eq!(
+            (report.status, troubles(&report)),
+            (HealthStatus::Degraded, vec![("self-check", expected)])
+        );
+        status.self_check.silent.clear();
+        status.self_check.repaired = 1;
+        let report = tracker.report(&status, &[], at(20));
+        assert_eq!(
+            troubles(&report),
+            [("self-check", "1 things that kept kernel programs from running had to be put right")]
+        );
+        assert_eq!(troubles(&tracker.report(&status, &[], at(320))), []);
     }
 
     #[test]

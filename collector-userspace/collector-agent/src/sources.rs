@@ -8,7 +8,7 @@ use collector_sources::performance::{PerformanceConfig, PerformanceHandle, Perfo
 use collector_sources::procfs::{ProcfsCapture, ProcfsHandle};
 use collector_sources::{CaptureHandle, KernelConfig};
 
-use crate::capture::{PlannedKind, Running};
+use crate::capture::{PlannedKind, Running, describe};
 use crate::config::{Config, Mode, Performance, Source};
 use crate::failure::{Failure, Kind};
 use crate::output::message;
@@ -102,6 +102,15 @@ impl Counters {
     pub(crate) fn fill(&self, status: &mut Status) {
         let Self { kernel, polling, refused, performance } = self;
         status.capture = kernel.as_ref().map(CaptureHandle::stats).unwrap_or_default();
+        if let Some(kernel) = kernel {
+            status.self_check = kernel.self_check();
+            // Programs may have been replaced since the last time.
+            for now in describe(&kernel.plan(), u64::MAX) {
+                if let Some(planned) = status.plan.iter_mut().find(|planned| planned.kind == now.kind) {
+                    *planned = now;
+                }
+            }
+        }
         let polling = polling.iter().flat_map(ProcfsHandle::stats);
         status.polling = polling.map(|(name, stats)| (name.to_owned(), stats)).collect();
         status.kernel_refused.clone_from(refused);

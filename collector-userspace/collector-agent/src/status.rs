@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use collector_core::monitor::MonitorCollectorStatsSnapshot;
 use collector_core::{HealthReport, RuntimeStats};
-use collector_sources::CaptureStats;
 use collector_sources::performance::PerformanceStats;
+use collector_sources::{CaptureStats, SelfCheck};
 use collector_store::StoreStats;
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +53,8 @@ pub(crate) struct Status {
     pub(crate) plan: Vec<PlannedKind>,
     /// Kernel side and its ledger.
     pub(crate) capture: CaptureStats,
+    /// Whether the kernel programs run.
+    pub(crate) self_check: SelfCheck,
     /// Performance samples, if they are taken.
     pub(crate) performance: Option<PerformanceStats>,
     /// Sources of events.

@@ -1,5 +1,6 @@
 //! What to capture and how: the input of the plan and the loader.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use collector_common::{ARGV_MAX, Domain, Kind};
@@ -33,6 +34,11 @@ pub struct KernelConfig {
     pub exclude_own: bool,
     /// Whether the kernel accounts run time per program (costs about 30 ns a run); `collector stats` shows it.
     pub program_statistics: bool,
+    /// How often every kernel program has to prove that it runs; quick proofs come every ten seconds at least. Zero: never.
+    pub self_check: Duration,
+    /// Where the proof may make a directory of its own for a moment. Without one, programs for what happens to names are not
+    /// tried in tier A.
+    pub self_check_dir: Option<PathBuf>,
 }
 
 /// Bytes of the three rings.
@@ -71,6 +77,8 @@ impl Default for KernelConfig {
             max_written_files: 16_384,
             exclude_own: true,
             program_statistics: false,
+            self_check: Duration::from_secs(60),
+            self_check_dir: None,
         }
     }
 }

@@ -7,6 +7,7 @@ use aya::sys::{Stats, enable_stats};
 use collector_common::Domain;
 use collector_core::EventSource;
 
+use crate::check::{Guard, SelfCheck, watch};
 use crate::clock::{Anchor, Clock};
 use crate::config::{KernelConfig, RingSizes};
 use crate::features::{Features, Probed, probe};
@@ -58,6 +59,9 @@ pub enum StartError {
     /// No process to filter on.
     #[error("no process {0}: it does not exist or has ended")]
     NoProcess(u32),
+    /// The thread of the self-check.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
     /// A ring could not be waited on.
     #[error("cannot duplicate the descriptor of a ring: {0}")]
     Descriptor(std::io::Error),
@@ -67,8 +71,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct KernelCapture {
     session: Arc<Session>,
-    plan: Plan,
-    features: Features,
+    probed: Arc<Probed>,
     /// Rings to wait on, by domain, until the sources are made.
     ring_fds: [Option<OwnedFd>; Domain::COUNT],
 }
@@ -122,10 +125,10 @@ impl KernelCapture {
                 return Err(StartError::NoProcess(pid));
             }
         }
-        let probed = probe();
+        let probed = Arc::new(probe());
         let load = |plan: &Plan| load(plan, &probed, traits(&probed), config);
         let (plan, limits, loaded) = load_what_is_accepted(&probed, config, load)?;
-        let (loaded, rings) = loaded.ok_or_else(|| unavailable(&plan, config.kinds))?;
+        let (mut loaded, rings) = loaded.ok_or_else(|| unavailable(&plan, config.kinds))?;
         refused::warn(&plan, &limits);
         let boot = Boot::new(&boot_id()?, clock_ticks());
         let table = TableConfig { max_processes: config.max_processes, ..TableConfig::default() };
@@ -139,8 +142,17 @@ impl KernelCapture {
         let run_times = config.program_statistics.then(RunTimes::account).and_then(|result| {
             result.inspect_err(|error| tracing::warn!(%error, "the kernel does not account run times")).ok()
         });
-        let session = Session::new(config, loaded, rings, shared, run_times);
-        Ok(Self { session: Arc::new(session), plan, features: probed.features, ring_fds })
+        let marks = loaded.take_marks().filter(|_| !config.self_check.is_zero());
+        let session = Arc::new(Session::new(config, loaded, plan, rings, shared, run_times));
+        if let Some(marks) = marks {
+            let wanted = config.kinds | IDENTITY;
+            let directory = config.self_check_dir.clone();
+            let mut guard = Guard::new(Arc::clone(&probed), wanted, limits, marks, directory);
+            // Nobody is told that the capture is at work before it has been seen to be.
+            guard.check_all(&session);
+            watch(&session, guard, config.self_check).map_err(StartError::Thread)?;
+        }
+        Ok(Self { session, probed, ring_fds })
     }
 
     /// Sends a copy of all raw input to `tap` from now on. Call it before [`KernelCapture::sources`].
@@ -177,14 +189,14 @@ impl KernelCapture {
 
     /// What serves which kind.
     #[must_use]
-    pub const fn report(&self) -> &Plan {
-        &self.plan
+    pub fn report(&self) -> Plan {
+        self.session.plan()
     }
 
     /// What the kernel allows.
     #[must_use]
-    pub const fn features(&self) -> &Features {
-        &self.features
+    pub fn features(&self) -> &Features {
+        &self.probed.features
     }
 }
 
@@ -193,6 +205,18 @@ impl CaptureHandle {
     #[must_use]
     pub fn stats(&self) -> CaptureStats {
         self.session.stats()
+    }
+
+    /// What serves which kind now: silent programs may have been replaced.
+    #[must_use]
+    pub fn plan(&self) -> Plan {
+        self.session.plan()
+    }
+
+    /// What the self-check has found.
+    #[must_use]
+    pub fn self_check(&self) -> SelfCheck {
+        self.session.self_check()
     }
 
     /// Ends recording and gives the tap back, if there was one. For after the sources have ended.

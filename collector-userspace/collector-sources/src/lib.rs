@@ -6,6 +6,7 @@
 pub mod adapt;
 pub mod btf;
 pub mod capture_file;
+pub mod check;
 pub mod clock;
 pub mod config;
 pub mod decode;
@@ -35,6 +36,7 @@ mod targets;
 #[doc(hidden)]
 pub mod testing;
 
+pub use check::SelfCheck;
 pub use collector_common::Domain;
 pub use config::{Filter, KernelConfig, RingSizes};
 pub use kernel::{CaptureHandle, KernelCapture, RunTimes, StartError, rehearse};

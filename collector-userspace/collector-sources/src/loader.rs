@@ -11,10 +11,11 @@ use collector_common::{
 };
 use zerocopy::IntoBytes;
 
+use crate::check::Marks;
 use crate::config::{Filter, KernelConfig};
 use crate::features::Probed;
 use crate::object::Object;
-use crate::plan::{Plan, Program};
+use crate::plan::{Plan, Program, TableEntry};
 use crate::programs::{self, Link};
 use crate::stats::ProgramStats;
 use crate::tables::Tables;
@@ -67,10 +68,12 @@ pub struct Loaded {
     attached: Vec<(Program, Link)>,
     /// Every program that the kernel has accepted so far.
     accepted: Vec<Program>,
-    /// Last numbers of the programs that were attached.
-    detached: Vec<ProgramStats>,
+    /// Numbers of the programs that are attached no more, by name.
+    detached: BTreeMap<String, ProgramStats>,
     /// The kernel empties a program array when its last user-space handle goes.
     tail_calls: BTreeMap<&'static str, ProgramArray<MapData>>,
+    /// What is in them.
+    entries: Vec<TableEntry>,
     filter_pids: HashMap<MapData, u32, u32>,
     waiting: Array<MapData, u32>,
     halted: Array<MapData, u32>,
@@ -78,6 +81,7 @@ pub struct Loaded {
     counters: PerCpuArray<MapData, u64>,
     sequences: PerCpuArray<MapData, u64>,
     tables: Option<Tables>,
+    marks: Option<Marks>,
     ring_bytes: [u64; Domain::COUNT],
 }
 
@@ -166,14 +170,16 @@ fn prepare(
     let mut loaded = Loaded {
         attached: Vec::new(),
         accepted: Vec::new(),
-        detached: Vec::new(),
+        detached: BTreeMap::new(),
         tail_calls: BTreeMap::new(),
+        entries: Vec::new(),
         filter_pids: HashMap::try_from(filter_pids).map_err(in_map(name::FILTER_PIDS))?,
         waiting: Array::try_from(waiting).map_err(in_map(name::WAITING))?,
         halted: Array::try_from(halted).map_err(in_map(name::HALTED))?,
         is_halted: false,
         counters: PerCpuArray::try_from(counters).map_err(in_map(name::COUNTERS))?,
         sequences: PerCpuArray::try_from(sequences).map_err(in_map(name::SEQUENCES))?,
+        marks: Some(Marks::take(&mut ebpf)?),
         tables: Some(Tables::take(&mut ebpf, possible_cpus())?),
         ring_bytes: sizes.map(u64::from),
         targets: Targets::new(&probed.features),
@@ -199,6 +205,16 @@ impl Loaded {
     /// [`LoadError::Refused`] with every program the kernel does not take. Then only the programs that were attached before
     /// are.
     pub fn apply(&mut self, plan: &Plan) -> Result<(), LoadError> {
+        self.add(plan)?;
+        self.retire(plan);
+        Ok(())
+    }
+
+    /// The first half of [`Loaded::apply`]: what is there goes on.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn add(&mut self, plan: &Plan) -> Result<(), LoadError> {
         self.accept(plan)?;
         let mut refused = Vec::new();
         // Tail calls are all in place before the first program runs.
@@ -218,11 +234,66 @@ impl Loaded {
             self.stop(new);
             return Err(LoadError::Refused(refused));
         }
+        Ok(())
+    }
+
+    /// The second half: stops and forgets what `plan` does not have.
+    pub(crate) fn retire(&mut self, plan: &Plan) {
         let attached = std::mem::take(&mut self.attached);
         let (kept, gone) = attached.into_iter().partition(|(program, _)| plan.attach.contains(program));
         self.attached = kept;
         self.stop(gone);
-        Ok(())
+        for entry in self.entries.extract_if(.., |entry| !plan.table.contains(entry)) {
+            if let Some(array) = self.tail_calls.get_mut(entry.map)
+                && let Err(error) = array.clear_index(&entry.index)
+            {
+                tracing::warn!(map = entry.map, index = entry.index, %error, "cannot clear an entry");
+            }
+        }
+        // What was called by others runs no more.
+        let (kept, gone): (Vec<Program>, _) =
+            self.accepted.iter().partition(|program| plan.programs.contains(program));
+        self.accepted = kept;
+        for program in gone {
+            self.unload(program);
+        }
+    }
+
+    /// Puts programs of the plan back in their places that do not run although they should: fills tables anew and, with
+    /// `attachments`, attaches again. What cannot be put back is left out, and said.
+    pub(crate) fn reinstate(&mut self, plan: &Plan, silent: &[&str], attachments: bool) {
+        if let Err(error) = self.fill_tail_calls(plan) {
+            tracing::warn!(%error, "cannot fill a table of kernel programs anew");
+        }
+        if !attachments {
+            return;
+        }
+        let callers = |map: &str| plan.table.iter().any(|it| it.map == map && silent.contains(&it.program));
+        let is_silent = |program: &Program| {
+            silent.contains(&program.name)
+                || (program.name == "sys_enter" && callers(name::ENTER_CALLS))
+                || (program.name == "sys_exit" && callers(name::EXIT_CALLS))
+        };
+        for program in plan.attach.iter().copied().filter(is_silent) {
+            // First the old attachment: the kernel does not take a program twice in one place.
+            self.attached.retain(|(attached, _)| *attached != program);
+            match programs::attach(&mut self.ebpf, program) {
+                Ok(link) => self.attached.push((program, link)),
+                Err(error) => tracing::warn!(program = program.name, %error, "cannot attach it again"),
+            }
+        }
+    }
+
+    /// Attachments that the kernel does not have any more, each with what is wrong.
+    pub(crate) fn missing_links(&self, plan: &Plan) -> Vec<(&'static str, String)> {
+        let problem = |program: &Program| {
+            let Some((_, link)) = self.attached.iter().find(|(attached, _)| attached == program) else {
+                return Some((program.name, "it is not attached".to_owned()));
+            };
+            let id = self.ebpf.program(program.name).and_then(|it| it.info().ok()).map(|info| info.id());
+            link.look(id).err().map(|what| (program.name, what))
+        };
+        plan.attach.iter().filter_map(problem).collect()
     }
 
     /// Loads what is not there yet.
@@ -271,14 +342,17 @@ impl Loaded {
         for (program, link) in attached {
             let name = program.name;
             // What a program missed to its end is known between the end of its link and its own.
-            if let Err(error) = programs::detach(&mut self.ebpf, name, link) {
-                tracing::warn!(program = name, %error, "cannot detach a kernel program");
-            }
-            self.detached.extend(self.ebpf.program(name).and_then(|program| program_stats(name, program)));
-            if let Err(error) = programs::unload(&mut self.ebpf, program) {
-                tracing::warn!(program = name, %error, "cannot unload a kernel program");
-            }
+            drop(link);
+            let last = self.ebpf.program(name).and_then(|program| program_stats(name, program));
+            add_up(&mut self.detached, last);
+            self.unload(program);
             self.accepted.retain(|accepted| *accepted != program);
+        }
+    }
+
+    fn unload(&mut self, program: Program) {
+        if let Err(error) = programs::unload(&mut self.ebpf, program) {
+            tracing::warn!(program = program.name, %error, "cannot unload a kernel program");
         }
     }
 
@@ -313,6 +387,23 @@ impl Loaded {
         self.tables.take()
     }
 
+    /// What tells of canaries, for who lets them sing; once.
+    pub(crate) const fn take_marks(&mut self) -> Option<Marks> {
+        self.marks.take()
+    }
+
+    /// Lets the programs go on if anybody else has told them to report nothing any more. Returns whether nobody has.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub(crate) fn keep_working(&mut self) -> Result<bool, LoadError> {
+        if self.is_halted || self.halted.get(&0, 0).map_err(in_map(name::HALTED))? == 0 {
+            return Ok(true);
+        }
+        self.halted.set(0, 0, 0).map_err(in_map(name::HALTED))?;
+        Ok(false)
+    }
+
     /// Bytes of the ring of `domain`.
     #[must_use]
     pub fn ring_bytes(&self, domain: Domain) -> u64 {
@@ -323,13 +414,13 @@ impl Loaded {
     /// on their account.
     #[must_use]
     pub fn program_stats(&self) -> Vec<ProgramStats> {
+        let mut stats = self.detached.clone();
         let attached = self.attached.iter().filter_map(|(program, _)| {
             let loaded = self.ebpf.program(program.name)?;
             program_stats(program.name, loaded)
         });
-        let mut stats: Vec<ProgramStats> = attached.chain(self.detached.iter().cloned()).collect();
-        stats.sort_by(|a, b| a.name.cmp(&b.name));
-        stats
+        add_up(&mut stats, attached);
+        stats.into_values().collect()
     }
 
     fn fill_tail_calls(&mut self, plan: &Plan) -> Result<(), LoadError> {
@@ -341,6 +432,9 @@ impl Loaded {
             let program = programs::fd(&self.ebpf, entry.program)?;
             if let Some(array) = self.tail_calls.get_mut(entry.map) {
                 array.set(entry.index, program, 0).map_err(in_map(entry.map))?;
+            }
+            if !self.entries.contains(entry) {
+                self.entries.push(*entry);
             }
         }
         Ok(())
@@ -430,17 +524,28 @@ fn program_stats(name: &str, program: &aya::programs::Program) -> Option<Program
     })
 }
 
-fn take(ebpf: &mut Ebpf, map: &'static str) -> Result<aya::maps::Map, LoadError> {
+/// Adds numbers to those of the same program when it was attached before.
+fn add_up(all: &mut BTreeMap<String, ProgramStats>, more: impl IntoIterator<Item = ProgramStats>) {
+    for ProgramStats { name, run_count, run_time_ns, missed } in more {
+        let none = ProgramStats { name: name.clone(), run_count: 0, run_time_ns: 0, missed: 0 };
+        let sum = all.entry(name).or_insert(none);
+        sum.run_count += run_count;
+        sum.run_time_ns += run_time_ns;
+        sum.missed += missed;
+    }
+}
+
+pub(crate) fn take(ebpf: &mut Ebpf, map: &'static str) -> Result<aya::maps::Map, LoadError> {
     ebpf.take_map(map).ok_or(LoadError::MapMissing(map))
 }
 
-fn in_map(map: &'static str) -> impl Fn(MapError) -> LoadError {
+pub(crate) fn in_map(map: &'static str) -> impl Fn(MapError) -> LoadError {
     move |source| LoadError::Map { map, source }
 }
 
 /// Waits until every program that runs now has ended: they run in read-side sections of the kernel's RCU, and this call
 /// returns after all that there were.
-fn wait_for_programs() {
+pub(crate) fn wait_for_programs() {
     const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
     // SAFETY: the call takes three numbers.
     let result = unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };

@@ -1,19 +1,33 @@
-//! The sorts of programs of the object, behind one interface: load, attach, detach.
+//! The sorts of programs of the object, behind one interface: load, attach, unload.
 
-use aya::programs::fentry::FEntryLinkId;
-use aya::programs::fexit::FExitLinkId;
-use aya::programs::tp_btf::BtfTracePointLinkId;
+use aya::programs::links::{FdLink, LinkError};
 use aya::programs::{BtfTracePoint, FEntry, FExit, ProgramError, ProgramFd};
 use aya::{Btf, Ebpf};
 
 use crate::loader::LoadError;
 use crate::plan::{Place, Program};
 
-/// An attachment, to be given back to [`detach`].
-pub(crate) enum Link {
-    Tracepoint(BtfTracePointLinkId),
-    Entry(FEntryLinkId),
-    Return(FExitLinkId),
+/// An attachment. Dropping it stops the program, which stays loaded.
+pub(crate) struct Link(FdLink);
+
+impl Link {
+    /// Asks the kernel whether the program with this id is still attached.
+    ///
+    /// # Errors
+    /// With what is wrong.
+    pub(crate) fn look(&self, program: Option<u32>) -> Result<(), String> {
+        match self.0.info() {
+            Ok(info) if program.is_some_and(|id| id != info.program_id()) => {
+                Err("another program runs in its place".to_owned())
+            }
+            Ok(_) => Ok(()),
+            // A kind of attachment that this kernel does not describe.
+            Err(LinkError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::EINVAL) => {
+                Ok(())
+            }
+            Err(error) => Err(format!("its attachment is gone: {error}")),
+        }
+    }
 }
 
 /// Runs `$do` on the program with its own type, which `$of` names.
@@ -44,26 +58,9 @@ pub(crate) fn load(ebpf: &mut Ebpf, program: Program, btf: &Btf) -> Result<(), L
 
 /// Lets a loaded program run.
 pub(crate) fn attach(ebpf: &mut Ebpf, program: Program) -> Result<Link, LoadError> {
-    let found = ebpf.program_mut(program.name).ok_or_else(|| missing(program.name))?;
-    let link = match program.place {
-        Place::Tracepoint => {
-            <&mut BtfTracePoint>::try_from(found).and_then(BtfTracePoint::attach).map(Link::Tracepoint)
-        }
-        Place::Entry => <&mut FEntry>::try_from(found).and_then(FEntry::attach).map(Link::Entry),
-        Place::Return => <&mut FExit>::try_from(found).and_then(FExit::attach).map(Link::Return),
-    };
-    link.map_err(refused(program.name))
-}
-
-/// Stops a program; it stays loaded.
-pub(crate) fn detach(ebpf: &mut Ebpf, name: &'static str, link: Link) -> Result<(), LoadError> {
-    let found = ebpf.program_mut(name).ok_or_else(|| missing(name))?;
-    let detached = match link {
-        Link::Tracepoint(link) => <&mut BtfTracePoint>::try_from(found).and_then(|it| it.detach(link)),
-        Link::Entry(link) => <&mut FEntry>::try_from(found).and_then(|it| it.detach(link)),
-        Link::Return(link) => <&mut FExit>::try_from(found).and_then(|it| it.detach(link)),
-    };
-    detached.map_err(refused(name))
+    // Taken out of the library's hands: it would keep an attachment that is gone.
+    with!(ebpf, program, |it| it.attach().and_then(|id| it.take_link(id)).map(|link| Link(link.into())))
+        .map_err(refused(program.name))
 }
 
 /// Takes a program out of the kernel.

@@ -9,6 +9,7 @@ use collector_common::{Domain, Kind, LossReason, Table};
 use collector_core::{CollectionEvent, EventMeta, LossEvent};
 use tokio::sync::Notify;
 
+use crate::check::{Bell, SelfCheck};
 use crate::clock::boottime_ns;
 use crate::config::{Filter, KernelConfig};
 use crate::identity::Users;
@@ -17,6 +18,7 @@ use crate::kernel::{RunTimes, SOURCE_NAMES};
 use crate::ledger::{CounterDelta, Start};
 use crate::loader::{LoadError, Loaded, Rings};
 use crate::pipeline::{Pipeline, Shared};
+use crate::plan::Plan;
 use crate::reader::Reader;
 use crate::stats::{CaptureStats, DomainStats, LossCount};
 use crate::tables::Tables;
@@ -32,7 +34,13 @@ pub(crate) struct Session {
     _run_times: Option<RunTimes>,
     /// Runs of each program that the kernel skipped, as stated so far.
     missed: Mutex<HashMap<String, u64>>,
-    loaded: Mutex<Loaded>,
+    pub(crate) loaded: Mutex<Loaded>,
+    /// What the programs at work are there for.
+    plan: Mutex<Plan>,
+    /// What the self-check has found.
+    self_check: Mutex<SelfCheck>,
+    /// Ends the self-check.
+    bell: Arc<Bell>,
     /// Apart from the programs: looking through a full table takes time.
     tables: Mutex<Option<Tables>>,
     readers: [Option<Mutex<Reader>>; Domain::COUNT],
@@ -52,11 +60,19 @@ impl std::fmt::Debug for Session {
     }
 }
 
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Not waiting: the check may be who drops it.
+        self.bell.end_all();
+    }
+}
+
 impl Session {
     /// `run_times` keeps the kernel accounting run times, if it is wanted.
     pub(crate) fn new(
         config: &KernelConfig,
         mut loaded: Loaded,
+        plan: Plan,
         rings: Rings,
         shared: Arc<Mutex<Shared>>,
         run_times: Option<RunTimes>,
@@ -67,6 +83,9 @@ impl Session {
             missed: Mutex::new(HashMap::new()),
             tables: Mutex::new(loaded.take_tables()),
             loaded: Mutex::new(loaded),
+            plan: Mutex::new(plan),
+            self_check: Mutex::default(),
+            bell: Arc::default(),
             readers: readers(rings, &shared, config),
             shared,
             tap: Mutex::new(None),
@@ -98,8 +117,31 @@ impl Session {
         lock(&self.tap).take()
     }
 
+    /// What serves which kind now.
+    pub(crate) fn plan(&self) -> Plan {
+        lock(&self.plan).clone()
+    }
+
+    pub(crate) fn set_plan(&self, plan: Plan) {
+        *lock(&self.plan) = plan;
+    }
+
+    /// What the self-check has found.
+    pub(crate) fn self_check(&self) -> SelfCheck {
+        lock(&self.self_check).clone()
+    }
+
+    pub(crate) fn set_self_check(&self, found: SelfCheck) {
+        *lock(&self.self_check) = found;
+    }
+
+    pub(crate) const fn bell(&self) -> &Arc<Bell> {
+        &self.bell
+    }
+
     /// Stops the programs. Records in the rings can still be taken.
     pub(crate) fn halt(&self) {
+        self.bell.ring();
         lock(&self.loaded).halt();
     }
 

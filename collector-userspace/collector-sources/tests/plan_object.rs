@@ -207,3 +207,70 @@ fn every_offset_a_program_reads_is_required_or_known_to_be_optional() {
         .collect();
     assert!(asked.iter().all(|name| optional.contains(name.as_str())), "{asked:?}");
 }
+
+/// What programs do for a canary: the name they leave the mark under, and the stage they call then.
+fn marks() -> BTreeMap<String, Option<(String, u32)>> {
+    let mut marks = BTreeMap::new();
+    for source in sources() {
+        for rest in source.split("(function = ").skip(1) {
+            let Some((_, body)) = rest.split_once("-> i32 {\n") else { panic!("a program without a body") };
+            let name = between(rest, "pub fn ", "(").first().unwrap().trim();
+            if name == "$program" {
+                assert!(
+                    body.trim_start().starts_with("heard!($program);"),
+                    "a macro's programs are not heard"
+                );
+                continue;
+            }
+            let (first, _) = body.trim_start().split_once(';').unwrap();
+            if let Some(mark) = first.strip_prefix("heard!(").and_then(|it| it.strip_suffix(')')) {
+                let (mark, next) = mark.split_once(" => ").map_or((mark, None), |(mark, next)| {
+                    let (map, slot) = next.trim_end_matches(']').split_once('[').unwrap();
+                    (mark.trim_start_matches("ctx, "), Some((map.to_owned(), slot.parse().unwrap())))
+                });
+                assert_eq!(mark, name, "it leaves another's mark");
+                marks.insert(name.to_owned(), next);
+            } else if body.contains(&format!("canary::sings(canary::number!({name}))")) {
+                marks.insert(name.to_owned(), None);
+            }
+        }
+        for line in between(&source, "\ncalls! {\n", "\n}").into_iter().flat_map(str::lines) {
+            marks.insert(line.trim().split(' ').next().unwrap().to_owned(), None);
+        }
+    }
+    marks
+}
+
+#[test]
+fn every_program_leaves_a_mark_under_its_own_name() {
+    let marks = marks();
+    let numbered: BTreeSet<&str> = collector_common::PROGRAMS.into_iter().collect();
+    assert_eq!(numbered.len(), collector_common::PROGRAMS.len(), "a name is there twice");
+    assert_eq!(marks.keys().map(String::as_str).collect::<BTreeSet<_>>(), numbered);
+    let planned: BTreeSet<&str> = plan::rows().flat_map(|row| row.hooks).map(|hook| hook.program).collect();
+    assert_eq!(planned, numbered, "only dispatchers leave none");
+}
+
+#[test]
+fn a_canary_goes_through_all_stages_of_a_program() {
+    let marks = marks();
+    let stage_at = |map: &str, slot: u32| {
+        let is_it = |hook: &&plan::Hook| matches!(hook.attach, plan::Attach::Stage { map: of, slot: at } if of == map && at == slot);
+        plan::rows().flat_map(|row| row.hooks).find(is_it).map(|hook| hook.program)
+    };
+    for row in plan::rows() {
+        let is_stage = |hook: &&plan::Hook| matches!(hook.attach, plan::Attach::Stage { .. });
+        for first in row.hooks.iter().filter(|hook| !is_stage(hook)) {
+            let stages = row.hooks.iter().filter(is_stage).filter(|stage| stage.at == first.at);
+            let expected: BTreeSet<&str> = stages.map(|stage| stage.program).collect();
+            let mut reached = BTreeSet::new();
+            let mut next = marks[first.program].clone();
+            while let Some((map, slot)) = next {
+                let stage = stage_at(&map, slot).unwrap_or_else(|| panic!("{map}[{slot}]"));
+                assert!(reached.insert(stage), "{}: in a circle", first.program);
+                next = marks[stage].clone();
+            }
+            assert_eq!(reached, expected, "{} in row {}", first.program, row.name);
+        }
+    }
+}

@@ -61,7 +61,13 @@ fn main() {
             println!("@doctor");
             run(Command::new(AGENT).args(["doctor", "--format", "json"]));
             println!("@tests");
-            run(Command::new("/tests/kernel").args(arguments).env("COLLECTOR_TESTS_AGENT", AGENT));
+            let mut tests = Command::new("/tests/kernel");
+            let arguments: Vec<String> = arguments.collect();
+            // Tests that change what concerns the whole machine, if nothing else was asked for.
+            if arguments == ["machine"] {
+                tests.env("COLLECTOR_TESTS_MACHINE", "1");
+            }
+            run(tests.args(arguments).env("COLLECTOR_TESTS_AGENT", AGENT));
         }
         other => println!("@end unknown task {other:?}"),
     }

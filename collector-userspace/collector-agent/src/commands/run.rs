@@ -34,6 +34,7 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
         .map_err(|error| Failure::new(Kind::Usage, error))?;
     let opened = as_root(&role, &config, &mut kernel)?;
     privileges::assume(&role, &directories(&config, &runtime_dir, &database))?;
+    kernel.self_check_dir = Some(runtime_dir.clone());
 
     let _instance = Instance::claim(&runtime_dir)?;
     let lines = JsonLines::new(this_host());

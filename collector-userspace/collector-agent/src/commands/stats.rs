@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use collector_core::analysis::AnalysisStatistics;
 use collector_core::{ComponentHealth, HealthStatus, TriggerStatistics};
+use collector_sources::SelfCheck;
+use collector_sources::check::UntriedProgram;
 use collector_sources::performance::PerformanceStats;
 
 use super::Context;
@@ -39,6 +41,7 @@ fn render(status: &Status, running: bool, now: SystemTime) -> String {
     let mut out = String::new();
     head(&mut out, status, running, now);
     capture(&mut out, status);
+    self_check(&mut out, status, now);
     polling(&mut out, status);
     samples(&mut out, status);
     bus(&mut out, status);
@@ -116,6 +119,44 @@ fn capture(out: &mut String, status: &Status) {
         }
     }
     section(out, "Not captured, or not in full", &limits);
+}
+
+/// From a time in nanoseconds since 1970 to now.
+fn now_since(now: SystemTime, then_ns: u64) -> Duration {
+    now.duration_since(SystemTime::UNIX_EPOCH + Duration::from_nanos(then_ns)).unwrap_or(Duration::ZERO)
+}
+
+fn self_check(out: &mut String, status: &Status, now: SystemTime) {
+    let SelfCheck { rounds, checked_ns, cpu_ns, round_cpu_ns, heard, untried, .. } = &status.self_check;
+    let SelfCheck { repaired, replaced, restored, .. } = &status.self_check;
+    if *rounds == 0 {
+        return;
+    }
+    let _ = writeln!(
+        out,
+        "\nSelf-check: {} kernel programs run, as of {} ago; {} rounds took {} of processor time, a whole one {}",
+        human::count(*heard),
+        human::duration(now_since(now, *checked_ns)),
+        human::count(*rounds),
+        human::duration(Duration::from_nanos(*cpu_ns)),
+        human::duration(Duration::from_nanos(*round_cpu_ns)),
+    );
+    for trouble in status.self_check.troubles() {
+        let since = now_since(now, trouble.since_ns);
+        let _ = writeln!(out, "  TROUBLE: {} (for {})", trouble.what, human::duration(since));
+    }
+    for (count, what) in [
+        (repaired, "programs were silent until they were put back"),
+        (replaced, "times silent programs were replaced"),
+        (restored, "times programs that had been replaced ran again"),
+    ] {
+        if *count > 0 {
+            let _ = writeln!(out, "  {} {what}", human::count(*count));
+        }
+    }
+    for UntriedProgram { program, reason } in untried {
+        let _ = writeln!(out, "  not tried: {program}: {reason}");
+    }
 }
 
 fn polling(out: &mut String, status: &Status) {

@@ -18,7 +18,7 @@ pub(super) fn run(context: &Context, args: &StatusArgs) -> Result<(), Failure> {
     let now = SystemTime::now();
     match args.format {
         ReportFormat::Json => {
-            let Status { version, pid, started_ns, written_ns, standing, health, .. } = &status;
+            let Status { version, pid, started_ns, written_ns, standing, health, self_check, .. } = &status;
             let document = serde_json::json!({
                 "running": running,
                 "version": version,
@@ -27,6 +27,7 @@ pub(super) fn run(context: &Context, args: &StatusArgs) -> Result<(), Failure> {
                 "written_ns": written_ns,
                 "standing": standing,
                 "health": health,
+                "self_check": self_check,
             });
             print(&format!("{document}\n"))?;
         }

@@ -1,7 +1,9 @@
 //! Finding out: facts of the kernel, of this process and of the places the agent uses.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use collector_sources::SelfCheck;
 use collector_sources::features::{
     CAPABILITIES, Capabilities, Capability, Fact, Features, memory_is_limited, probe,
 };
@@ -90,6 +92,8 @@ pub(super) struct Agent {
     pub(super) lost_later: u64,
     /// Trouble it has.
     pub(super) trouble: Vec<String>,
+    /// Whether its kernel programs run.
+    pub(super) self_check: SelfCheck,
 }
 
 impl Diagnosis {
@@ -253,7 +257,11 @@ fn agent(runtime_dir: &Path) -> Option<Agent> {
             trouble.push(format!("source {}: {error}", source.name));
         }
     }
-    Some(Agent { pid, lost_in_kernel, lost_later, trouble })
+    let age = |since_ns| Duration::from_nanos(status::now_ns().saturating_sub(since_ns));
+    trouble.extend(status.self_check.troubles().into_iter().map(|trouble| {
+        format!("{} (for {})", trouble.what, crate::output::human::duration(age(trouble.since_ns)))
+    }));
+    Some(Agent { pid, lost_in_kernel, lost_later, trouble, self_check: status.self_check })
 }
 
 fn database_place(path: PathBuf) -> Place {

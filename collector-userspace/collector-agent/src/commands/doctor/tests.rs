@@ -91,6 +91,7 @@ fn machine_where_most_things_work() {
             lost_in_kernel: 12,
             lost_later: 0,
             trouble: vec!["the store cannot write: database or disk is full".to_owned()],
+            self_check: collector_sources::SelfCheck::default(),
         }),
     };
     assert!(diagnosis.is_degraded());
