@@ -16,12 +16,9 @@ const HERE: types::Fd = types::Fd(libc::AT_FDCWD);
 
 pub(super) fn step(words: &[&str]) -> Option<io::Result<()>> {
     let ["ring", what @ ..] = words else { return None };
-    let mut ring = match IoUring::new(4) {
-        Ok(ring) => ring,
-        Err(_) => {
-            say("ring", "none");
-            return Some(Ok(()));
-        }
+    let Ok(mut ring) = IoUring::new(4) else {
+        say("ring", "none");
+        return Some(Ok(()));
     };
     say("ring", "there");
     Some(match *what {
