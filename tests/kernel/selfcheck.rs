@@ -14,6 +14,9 @@ use crate::Dir;
 /// The longest time until something is noticed that blinds programs.
 const NOTICED: Duration = Duration::from_secs(10);
 
+/// Programs at functions that some kernel's compiler put a copy of into the only caller: `vfs_rmdir` in 5.10.
+const NEVER_RUN: [&str; 1] = ["rmdir_done"];
+
 #[test]
 fn every_program_proves_itself_and_the_proof_is_no_event() {
     let dir = Dir::new();
@@ -40,7 +43,8 @@ fn every_program_proves_itself_and_the_proof_is_no_event() {
     drop(actor.finish());
     let trace = capture.finish();
     for check in [&first, &last] {
-        assert_eq!(check.troubles(), []);
+        assert_eq!(check.problems, []);
+        assert!(check.silent.iter().all(|it| NEVER_RUN.contains(&it.program.as_str())), "{:?}", check.silent);
         assert_eq!(check.untried, []);
         let dispatchers = plan.programs.iter().filter(|program| program.name.starts_with("sys_")).count();
         assert_eq!(check.heard, (plan.programs.len() - dispatchers) as u64);
@@ -75,8 +79,7 @@ fn a_program_taken_out_of_its_table_is_put_back_and_told() {
     let mut actor = Actor::in_dir(dir.path(), ["open a w,creat one", "wait", "open b w,creat two"]);
     // Only tier B has tables of system calls.
     let agent = Agent::run(dir.path(), &[actor.pid()], "[capture]\ntier = \"B\"\n");
-    let status = || document(dir.path(), "stats");
-    assert_eq!(status()["self_check"]["repaired"], 0);
+    wait_until(dir.path(), |status| status["self_check"]["repaired"] == 0);
     #[cfg(target_arch = "x86_64")]
     const OPENAT: u32 = 257;
     #[cfg(target_arch = "aarch64")]
@@ -87,7 +90,7 @@ fn a_program_taken_out_of_its_table_is_put_back_and_told() {
     let after = wait_until(dir.path(), |status| status["self_check"]["repaired"] == 1);
     assert!(taken_out.elapsed() < NOTICED + Duration::from_secs(20), "{:?}", taken_out.elapsed());
     assert_eq!(after["self_check"]["silent"], Value::Array(Vec::new()));
-    let health = &document(dir.path(), "status")["health"];
+    let health = &document(dir.path(), "status").unwrap()["health"];
     let part = health["components"].as_array().unwrap().iter().find(|part| part["name"] == "self-check");
     assert_eq!(part.unwrap()["status"], "degraded", "{health}");
     drop(actor.finish());
@@ -97,15 +100,15 @@ fn a_program_taken_out_of_its_table_is_put_back_and_told() {
         ended.all("file.create").filter(|line| line["file"]["path"] == path.as_str()).count()
     };
     assert_eq!((created("one"), created("two")), (0, 1), "{}", ended.stderr);
-    assert!(ended.stderr.contains("attached but does not run"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("attached but do not run"), "{}", ended.stderr);
 }
 
-/// What a command says about the agent in a directory.
-fn document(dir: &Path, command: &str) -> Value {
+/// What a command says about the agent in a directory, once there is something to say.
+fn document(dir: &Path, command: &str) -> Option<Value> {
     let runtime = dir.join("runtime");
-    let (_, stdout, stderr) =
+    let (_, stdout, _) =
         run_agent(&[command, "--format", "json", "--runtime-dir", runtime.to_str().unwrap()]);
-    serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {stderr}"))
+    serde_json::from_str(&stdout).ok()
 }
 
 /// Waits until the agent's counters are like this.
@@ -113,10 +116,14 @@ fn wait_until(dir: &Path, is_it: impl Fn(&Value) -> bool) -> Value {
     let deadline = Instant::now() + DEADLINE;
     loop {
         let status = document(dir, "stats");
-        if is_it(&status) {
-            return status;
+        if let Some(status) = status.as_ref().filter(|status| is_it(status)) {
+            return status.clone();
         }
-        assert!(Instant::now() < deadline, "it does not come to that: {}", status["self_check"]);
+        assert!(
+            Instant::now() < deadline,
+            "it does not come to that: {:?}",
+            status.map(|it| it["self_check"].clone())
+        );
         std::thread::sleep(Duration::from_millis(100)); // deadline: the status is written every two seconds
     }
 }
@@ -181,7 +188,7 @@ fn machine_with_functions_switched_off_is_watched_at_tracepoints() {
             plan.any(|kind| kind["kind"] == "file.create" && kind["tier"] == tier)
         }
     };
-    let status = document(dir.path(), "stats");
+    let status = wait_until(dir.path(), |_| true);
     println!("{:#}", status["self_check"]);
     if !is_in("A")(&status) {
         println!("left out: this kernel does not have tier A");

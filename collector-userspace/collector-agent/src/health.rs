@@ -305,6 +305,7 @@ mod tests {
             calls: vec!["openat".to_owned()],
             instead: Some("tier B for file.open".to_owned()),
             since_ns: 0,
+            ran: true,
         });
         status.self_check = check;
         let expected =

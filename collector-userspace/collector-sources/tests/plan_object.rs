@@ -235,7 +235,9 @@ fn marks() -> BTreeMap<String, Option<(String, u32)>> {
             }
         }
         for line in between(&source, "\ncalls! {\n", "\n}").into_iter().flat_map(str::lines) {
-            marks.insert(line.trim().split(' ').next().unwrap().to_owned(), None);
+            if let Some((name, _)) = line.trim().split_once(" = \"") {
+                marks.insert(name.to_owned(), None);
+            }
         }
     }
     marks

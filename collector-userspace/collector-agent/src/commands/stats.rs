@@ -145,6 +145,9 @@ fn self_check(out: &mut String, status: &Status, now: SystemTime) {
         let since = now_since(now, trouble.since_ns);
         let _ = writeln!(out, "  TROUBLE: {} (for {})", trouble.what, human::duration(since));
     }
+    for remark in status.self_check.remarks() {
+        let _ = writeln!(out, "  {}", remark.what);
+    }
     for (count, what) in [
         (repaired, "programs were silent until they were put back"),
         (replaced, "times silent programs were replaced"),

@@ -175,30 +175,34 @@ impl Guard {
     /// Takes over what a round has shown.
     fn note(&mut self, answers: &Answers) {
         let now = SystemTime::now();
+        let (mut silent, mut again) = (Vec::new(), Vec::new());
         for (program, state) in conclude(answers, now) {
-            if let (Some(State::Silent(before)), State::Heard) = (self.states.get(program), &state)
-                && !before.calls.iter().any(|call| answers.asked(call))
-            {
-                // What it did not hear was not tried this time.
-                continue;
-            }
             let state = match (self.states.get(program), state) {
                 (Some(State::Silent(before)), State::Silent(silence)) => {
-                    State::Silent(Silence { since: before.since, ..silence })
+                    State::Silent(Silence { since: before.since, ran: before.ran, ..silence })
                 }
                 (before, State::Silent(silence)) => {
-                    let calls = silence.calls.join(", ");
-                    let ran = matches!(before, Some(State::Heard));
-                    tracing::warn!(program, calls, ran, "a kernel program is attached but does not run");
-                    State::Silent(silence)
+                    silent.push(format!("{program} ({})", silence.calls.join(", ")));
+                    State::Silent(Silence { ran: matches!(before, Some(State::Heard)), ..silence })
+                }
+                // What it did not hear was not tried this time.
+                (Some(State::Silent(before)), _) if !before.calls.iter().any(|call| answers.asked(call)) => {
+                    continue;
                 }
                 (Some(State::Silent(_)), State::Heard) => {
-                    tracing::info!(program, "a kernel program runs again");
+                    again.push(program);
                     State::Heard
                 }
                 (_, state) => state,
             };
             self.states.insert(program, state);
+        }
+        if !silent.is_empty() {
+            let programs = silent.join(", ");
+            tracing::warn!(programs, "kernel programs are attached but do not run (tried by these calls)");
+        }
+        if !again.is_empty() {
+            tracing::warn!(programs = again.join(", "), "kernel programs run again");
         }
     }
 
@@ -380,6 +384,7 @@ impl Guard {
             program: (*program).to_owned(),
             calls: silence.calls.iter().map(|call| (*call).to_owned()).collect(),
             since_ns: nanos(silence.since),
+            ran: silence.ran,
             instead,
         };
         let replaced = self.replaced.iter().map(|it| silent(it, instead_of(it.0, &plan)));

@@ -46,6 +46,8 @@ pub struct SilentProgram {
     pub calls: Vec<String>,
     /// When that was noticed.
     pub since_ns: u64,
+    /// Whether it had run before. Otherwise it has no place in this kernel that is ever passed.
+    pub ran: bool,
     /// What serves instead; absent if nothing does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instead: Option<String>,
@@ -75,15 +77,26 @@ impl SelfCheck {
     /// What is wrong, a sentence each. Programs that the same serves instead of are in one.
     #[must_use]
     pub fn troubles(&self) -> Vec<Problem> {
+        let silent = self.sentences(|program| program.ran || program.instead.is_none());
+        self.problems.iter().cloned().chain(silent).collect()
+    }
+
+    /// What is not wrong, but not as planned: programs that never ran in this kernel, and what serves instead.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<Problem> {
+        self.sentences(|program| !program.ran && program.instead.is_some())
+    }
+
+    fn sentences(&self, is_wanted: impl Fn(&SilentProgram) -> bool) -> Vec<Problem> {
         let mut silent: BTreeMap<Option<&str>, Vec<&SilentProgram>> = BTreeMap::new();
-        for program in &self.silent {
+        for program in self.silent.iter().filter(|program| is_wanted(program)) {
             silent.entry(program.instead.as_deref()).or_default().push(program);
         }
         let silent = silent.into_iter().map(|(instead, programs)| Problem {
             what: format!("{}; instead: {}", do_not_run(&programs), instead.unwrap_or("nothing")),
             since_ns: programs.iter().map(|it| it.since_ns).min().unwrap_or(0),
         });
-        self.problems.iter().cloned().chain(silent).collect()
+        silent.collect()
     }
 }
 
@@ -111,6 +124,7 @@ mod tests {
             calls: calls.iter().map(|call| (*call).to_owned()).collect(),
             instead: instead.map(str::to_owned),
             since_ns: 0,
+            ran: true,
         }
     }
 
@@ -135,5 +149,14 @@ mod tests {
             ]
         );
         assert_eq!(SelfCheck::default().troubles(), []);
+    }
+
+    #[test]
+    fn what_never_ran_and_is_served_otherwise_is_no_trouble() {
+        let never = SilentProgram { ran: false, ..silent("rmdir_done", &["rmdir"], Some("tier B")) };
+        let check = SelfCheck { silent: vec![never.clone()], ..SelfCheck::default() };
+        assert_eq!((check.troubles().len(), check.remarks().len()), (0, 1));
+        let check = SelfCheck { silent: vec![SilentProgram { instead: None, ..never }], ..check };
+        assert_eq!((check.troubles().len(), check.remarks().len()), (1, 0));
     }
 }

@@ -23,6 +23,8 @@ pub(super) enum State {
 pub(super) struct Silence {
     pub(super) calls: Vec<&'static str>,
     pub(super) since: SystemTime,
+    /// Whether it ran before.
+    pub(super) ran: bool,
 }
 
 /// What answers say of each program: one call unheard is silence, and one heard is better than none.
@@ -33,7 +35,7 @@ pub(super) fn conclude(answers: &Answers, now: SystemTime) -> BTreeMap<&'static 
         match (outcome, known) {
             (Outcome::Silent, Some(State::Silent(silence))) => silence.calls.push(call),
             (Outcome::Silent, _) => {
-                states.insert(program, State::Silent(Silence { calls: vec![call], since: now }));
+                states.insert(program, State::Silent(Silence { calls: vec![call], since: now, ran: false }));
             }
             (Outcome::Heard, None | Some(State::Untried(_))) => drop(states.insert(program, State::Heard)),
             (Outcome::Untried(errno), None) => {
@@ -111,7 +113,7 @@ mod tests {
             ]),
             UNIX_EPOCH,
         );
-        let silence = Silence { calls: vec!["chown", "link"], since: UNIX_EPOCH };
+        let silence = Silence { calls: vec!["chown", "link"], since: UNIX_EPOCH, ran: false };
         let reason = "mkdir: Read-only file system (os error 30)".to_owned();
         let expected = [("a", State::Silent(silence)), ("b", State::Heard), ("c", State::Untried(reason))];
         assert_eq!(states, BTreeMap::from(expected));
