@@ -72,6 +72,8 @@ const fn try_to(call: &'static str, sing: fn(&Props) -> Result<(), Errno>) -> So
     song(call, Way::Try(sing))
 }
 
+/// `fchmodat2`, the same on every architecture; libc does not have it for all of them.
+const FCHMODAT2: c_long = 452;
 // Younger than the C library's list; the same numbers everywhere.
 const SETXATTRAT: c_long = 463;
 const REMOVEXATTRAT: c_long = 466;
@@ -115,7 +117,7 @@ const QUICK: &[Song] = &[
     // Changed.
     try_to("fchmod", |it| just(libc::SYS_fchmod, [fd(&it.file), 0o600, 0, 0, 0, 0])),
     song("fchmodat", Way::AtNothing(libc::SYS_fchmodat)),
-    song("fchmodat2", Way::AtNothing(libc::SYS_fchmodat2)),
+    song("fchmodat2", Way::AtNothing(FCHMODAT2)),
     try_to("fchown", |it| just(libc::SYS_fchown, [fd(&it.file), NO_FD, NO_FD, 0, 0, 0])),
     song("fchownat", Way::AtNothing(libc::SYS_fchownat)),
     song("utimensat", Way::AtNothing(libc::SYS_utimensat)),
