@@ -220,7 +220,10 @@ fn capture_all(config: &KernelConfig) -> Option<Capture> {
         return Some(capture);
     }
     for (kind, reason) in unavailable {
-        assert!(reason.contains("fentry") || reason.contains("function"), "{kind:?}: {reason}");
+        assert!(
+            ["fentry", "function", "tracepoints only"].iter().any(|it| reason.contains(it)),
+            "{kind:?}: {reason}"
+        );
     }
     drop(capture.finish());
     None

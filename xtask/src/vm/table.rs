@@ -22,7 +22,7 @@ pub(super) fn render(columns: &[Column<'_>]) -> String {
         "# Kernels\n\n\
          What collector captures in kernels that distributions ship: Debian's, for virtual machines, each booted in an emulated machine.\n\
          `cargo xtask vm-test --table` writes this page, out of what `collector doctor` says in each.\n\n\
-         The letter is the tier: B is capture at tracepoints.\n\
+         The letter is the tier: A is capture at the kernel's functions, B at tracepoints.\n\
          A number refers to what is missing, below.\n\n",
     );
     let mut missing: Vec<&str> = Vec::new();

@@ -433,6 +433,11 @@ fn missing_place(hook: &Hook, features: &Features) -> Option<String> {
             Some(found) => mismatch(&found.prototype),
         };
     }
+    if Object::for_kernel(features).value == Object::Before512 {
+        // They read through a helper, which takes more stack than two calls have there; and where such a kernel is made for
+        // real time, numbers need more than that no interrupt comes between.
+        return Some("kernels before 5.12 get programs at tracepoints only".to_owned());
+    }
     match features.trampolines() {
         Trampolines::Available => {}
         Trampolines::Forbidden => {

@@ -476,3 +476,14 @@ fn calls_that_an_architecture_lacks_are_nothing_to_miss() {
     assert_eq!(close.at, "__arm64_sys_close");
     assert!(!attached(&plan).contains(&"call_utimes"));
 }
+
+#[test]
+fn kernels_before_5_12_are_captured_at_tracepoints() {
+    let mut features = kernel_with_functions();
+    features.fetch_atomics = Fact::new(Support::Refused { errno: libc::EINVAL }, "made up");
+    features.kernel.value = Some(KernelVersion::new(5, 10));
+    let plan = plan(&features, &offsets(), EVERYTHING, &Limits::default());
+    assert_eq!((plan.object, tier(&plan, Kind::FileOpen)), (Object::Before512, Tier::B));
+    let Outcome::Served { no_better: Some(reason), .. } = outcome(&plan, Kind::FileOpen) else { panic!() };
+    assert_eq!(reason, "kernels before 5.12 get programs at tracepoints only");
+}
